@@ -1,0 +1,1 @@
+"""Restoration networks made ready to run: cards, backends and the shipped models."""

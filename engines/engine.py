@@ -1,0 +1,61 @@
+"""The seam between frames and the runtime that restores them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from derain.engines.card import ModelCard
+
+Pixels: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
+"""RGB pixels, uint8 in 0..255 or uint16 in 0..65535, C-contiguous; each use names its shape."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What the user may ask of an engine.
+
+    `backend`: "auto" or a name of `registry.BACKENDS`. `precision`: "auto", "fp32", ... as the backend takes.
+    `threads`: CPU threads, None for all cores. `cache_dir`: compiled models; None for
+    `$XDG_CACHE_HOME/derain`. `dtype`: of the pixels at the graph's edges, "uint8" or "uint16".
+    """
+
+    backend: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    cache_dir: Path | None = None
+    dtype: str = "uint8"
+
+
+class Engine(Protocol):
+    """A network compiled and ready. Casting, scaling, layout and clipping are inside its graph."""
+
+    @property
+    def card(self) -> ModelCard: ...
+
+    @property
+    def backend(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
+
+    def infer(self, batch: Pixels, out: Pixels | None = None) -> Pixels:
+        """Restores `batch`, (N, H, W, 3) RGB of the engine's dtype; the same shape and dtype come back.
+
+        H and W must be multiples of `card.multiple_of` (the tiler pads by reflection and crops).
+        `out`, where given, receives the result and is returned. Raises DerainError on a failure.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees the runtime; a second call does nothing."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,1 @@
+"""The shipped networks: ONNX files with their cards inside."""

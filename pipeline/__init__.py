@@ -1,0 +1,1 @@
+"""Frames in, restored frames out: sources, tiling, the restoring thread, sinks and the command line."""

@@ -1,0 +1,1 @@
+"""Where restored frames go, one file a kind."""

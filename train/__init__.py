@@ -1,0 +1,1 @@
+"""Makes the weights: degradations, networks, trainer, export and evaluation."""

@@ -1,0 +1,1 @@
+"""Clean picture in, rainy picture out."""

@@ -1,0 +1,5 @@
+"""`python -m derain.pipeline`."""
+
+from derain.pipeline.cli import main
+
+main()

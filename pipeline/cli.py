@@ -1,0 +1,81 @@
+"""The `derain` program: finds the command, runs it, turns its errors into one sentence and an exit code."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import click
+
+from derain.engines.errors import DerainError, UsageError
+
+COMMANDS: tuple[tuple[str, str, str, str], ...] = (
+    # name, module, extra it needs ("" for none), one line of help
+    ("video", "derain.pipeline.commands.video", "", "Take the rain out of a video file."),
+    ("image", "derain.pipeline.commands.image", "", "Take the rain out of pictures."),
+    ("models", "derain.pipeline.commands.models", "", "List the shipped networks with their cards."),
+    ("doctor", "derain.pipeline.commands.doctor", "", "Say what this machine will run, and why."),
+    ("bench", "derain.benchmarks.commands", "", "Measure decode, restore and encode, alone and together."),
+    ("train", "derain.train.commands.train", "train", "Train a network from a recipe."),
+    ("export", "derain.train.commands.export", "train", "Write a trained network as ONNX with its card."),
+    ("evaluate", "derain.train.commands.evaluate", "train", "Measure a network on pairs of pictures."),
+)
+"""Modules are imported when their command is used, so that the run-time install needs no torch."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported on first use; each module has a click command named `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, *_ in COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for name, module, extra, _ in COMMANDS:
+            if name == cmd_name:
+                return load(name, module, extra)
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, _, _, text in COMMANDS])
+
+
+def load(name: str, module: str, extra: str) -> click.Command:
+    """Imports a command; a missing optional package becomes a UsageError that names the extra."""
+    try:
+        command: click.Command = importlib.import_module(module).command
+    except ModuleNotFoundError as error:
+        if not extra or (error.name or "").startswith("derain"):
+            raise
+        raise UsageError(
+            f"derain {name} needs the package {error.name!r}, which is not installed; "
+            f'install it with: pip install "derain[{extra}]"'
+        ) from error
+    return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("derain"), prog_name="derain")
+def derain() -> None:
+    """Takes the rain out of video: streaks in the air and drops on the lens."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line; returns its exit code: 0, 1 (work), 2 (usage) or 130 (interrupted)."""
+    try:
+        result = derain.main(args=arguments, prog_name="derain", standalone_mode=False)
+    except DerainError as error:
+        click.echo(f"derain: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("derain: interrupted", err=True)
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())

@@ -1,0 +1,63 @@
+"""The seam where frames come in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from derain.pipeline.frame import Colour, Frame
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """What is known of a video stream before its first frame.
+
+    `width`, `height`: of the pixels. `bit_depth`: 8, 10, ... of the coded picture. `average_rate`, `real_rate`:
+    as the container says, None where it does not; never used to compute times. `frames`: as the container
+    says or estimates, None where unknown. `rotation`: of the display matrix, degrees counter-clockwise.
+    """
+
+    width: int
+    height: int
+    time_base: Fraction
+    bit_depth: int = 8
+    average_rate: Fraction | None = None
+    real_rate: Fraction | None = None
+    sample_aspect_ratio: Fraction | None = None
+    duration: int | None = None
+    start_time: int | None = None
+    frames: int | None = None
+    codec: str = ""
+    pixel_format: str = ""
+    rotation: int = 0
+    colour: Colour = field(default_factory=Colour)
+    path: Path | None = None
+
+
+class Source(Protocol):
+    """Iterates frames in presentation order. Whoever opens it closes it, in a `with`."""
+
+    @property
+    def info(self) -> StreamInfo: ...
+
+    @property
+    def live(self) -> bool: ...
+
+    @property
+    def held(self) -> int:
+        """Frames so far that were corrupt and replaced by the last good one."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None:
+        """Frees the decoder; a second call does nothing."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -8,7 +8,7 @@ from derain.pipeline.frame import Frame
 
 
 class Sink(Protocol):
-    """Takes frames in presentation order. Nothing stands under the final name until `close` has verified it."""
+    """Takes frames in presentation order. Nothing has the final name until `close` verified it."""
 
     def write(self, frame: Frame) -> None:
         """Takes one frame; raises DerainError where it can't be written."""

@@ -14,7 +14,7 @@ from derain.pipeline.frame import Colour, Frame
 class StreamInfo:
     """What is known of a video stream before its first frame.
 
-    `width`, `height`: of the pixels. `bit_depth`: 8, 10, ... of the coded picture. `average_rate`, `real_rate`:
+    `width`, `height`: of the pixels. `bit_depth`: 8, 10, ... as coded. `average_rate`, `real_rate`:
     as the container says, None where it does not; never used to compute times. `frames`: as the container
     says or estimates, None where unknown. `rotation`: of the display matrix, degrees counter-clockwise.
     """

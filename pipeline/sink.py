@@ -8,7 +8,11 @@ from derain.pipeline.frame import Frame
 
 
 class Sink(Protocol):
-    """Takes frames in presentation order. Nothing has the final name until `close` verified it."""
+    """Takes frames in presentation order. Nothing has the final name until `close` verified it.
+
+    One thread at a time uses a sink, but not always the one that opened it: the runner writes, closes and keeps
+    from its encoding thread, and discards after that thread has ended.
+    """
 
     def write(self, frame: Frame) -> None:
         """Takes one frame; raises DerainError where it can't be written."""
@@ -23,7 +27,7 @@ class Sink(Protocol):
         ...
 
     def discard(self) -> None:
-        """Ends without a result: removes what was written; does nothing once closed."""
+        """Ends without a result: removes what was written; does nothing once closed or kept."""
         ...
 
     def __enter__(self) -> Self: ...

@@ -50,6 +50,11 @@ class Source(Protocol):
         """Frames so far that were corrupt and replaced by the last good one."""
         ...
 
+    @property
+    def shortfall(self) -> str | None:
+        """Once iterated: what the input promised and did not give ("the file ends early: ..."), else None."""
+        ...
+
     def __iter__(self) -> Iterator[Frame]: ...
 
     def close(self) -> None:

@@ -1,0 +1,104 @@
+"""Which backends there are, which of them this machine can run, and the way to open a model with one."""
+
+import importlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from derain.engines import models
+from derain.engines.engine import Engine, EngineOptions
+from derain.engines.errors import DerainError, UsageError
+from derain.engines.modelfile import ModelFile, open_model
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A row of the table: `module` is imported when it is first needed.
+
+    The module has `unavailable() -> str`, the reason why it can't run here ("" where it can), and the
+    class named `engine`, called with (ModelFile, EngineOptions).
+    """
+
+    name: str
+    module: str
+    engine: str
+
+    def reason(self) -> str:
+        """Why this machine can't run it; "" where it can."""
+        unavailable: Callable[[], str] = importlib.import_module(self.module).unavailable
+        return unavailable()
+
+    def open(self, model: ModelFile, options: EngineOptions) -> Engine:
+        """Compiles the model; raises UsageError for options it does not take, DerainError where it fails."""
+        if reason := self.reason():
+            raise DerainError(f"the backend {self.name} can't run here: {reason}")
+        engine: Callable[[ModelFile, EngineOptions], Engine]
+        engine = getattr(importlib.import_module(self.module), self.engine)
+        return engine(model, options)
+
+
+BACKENDS: tuple[Backend, ...] = (
+    Backend("openvino", "derain.engines.openvino", "OpenVINOEngine"),
+    Backend("onnxruntime", "derain.engines.onnxruntime", "OnnxRuntimeEngine"),
+)
+"""In the order in which "auto" tries them: the fastest first."""
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """One backend on this machine; `reason` says why it is not usable, "" where it is."""
+
+    name: str
+    usable: bool
+    reason: str
+
+
+def availability() -> tuple[BackendStatus, ...]:
+    """Each backend in the order of "auto", with the reason where this machine can't run it."""
+    statuses = []
+    for backend in BACKENDS:
+        reason = backend.reason()
+        statuses.append(BackendStatus(backend.name, not reason, reason))
+    return tuple(statuses)
+
+
+def open_engine(model: str | Path, options: EngineOptions = EngineOptions()) -> Engine:  # noqa: B008
+    """Opens `model` (a shipped name, "auto" for the default, or a path to a .onnx file), ready to run.
+
+    With the backend "auto" the first that opens is taken, and the log tells why others were not.
+    Raises UsageError for a bad model or option, DerainError where no backend opens it.
+    """
+    candidates = _candidates(options.backend)
+    file = open_model(models.find(model))
+    refusals: list[tuple[Backend, DerainError]] = []
+    for backend in candidates:
+        try:
+            engine = backend.open(file, options)
+        except DerainError as error:
+            refusals.append((backend, error))
+            if len(candidates) > 1:
+                log.warning("backend %s not taken: %s", backend.name, error)
+        else:
+            return engine
+    raise _refused(file, refusals)
+
+
+def _candidates(name: str) -> tuple[Backend, ...]:
+    if name == "auto":
+        return BACKENDS
+    chosen = tuple(backend for backend in BACKENDS if backend.name == name)
+    if not chosen:
+        known = ", ".join(["auto", *(backend.name for backend in BACKENDS)])
+        raise UsageError(f"there is no backend {name!r}; the backends are {known}")
+    return chosen
+
+
+def _refused(file: ModelFile, refusals: list[tuple[Backend, DerainError]]) -> DerainError:
+    if len(refusals) == 1:
+        return refusals[0][1]
+    kind = UsageError if all(isinstance(error, UsageError) for _, error in refusals) else DerainError
+    reasons = "; ".join(f"{backend.name}: {error}" for backend, error in refusals)
+    return kind(f"no backend opens the model {file.path}: {reasons}")

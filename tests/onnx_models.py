@@ -1,0 +1,151 @@
+"""Tiny models with cards, as `derain export` writes them: `rainy` and `restored`, (N, 3, H, W) float32."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from derain.engines.card import ModelCard, Tiling, weights_sha256, write_card
+
+Weights = npt.NDArray[np.float32]
+
+CARD = ModelCard(
+    name="test",
+    version="1",
+    removes=("streaks",),
+    halo=0,
+    multiple_of=1,
+    tiling=Tiling.EXACT,
+    licence="MIT",
+)
+"""What the makers below start from; they take other values by name, e.g. identity(folder, halo=3)."""
+
+
+def identity(folder: Path, name: str = "identity", **card: Any) -> Path:
+    """Gives back what it gets."""
+    model = make([helper.make_node("Identity", ["rainy"], ["restored"])])
+    return save(model, folder, replace(CARD, **{"name": name, **card}))
+
+
+def conv(
+    folder: Path,
+    name: str = "conv",
+    kernel: int = 3,
+    layers: int = 1,
+    seed: int = 0,
+    weights: Weights | None = None,
+    bias: Weights | None = None,
+    **card: Any,
+) -> Path:
+    """Convolutions padded by zeros; halo = layers * (kernel // 2).
+
+    `weights`: (3, 3, kernel, kernel), one layer, used as they are, `bias` (3,) zeros where not given.
+    Without `weights` they are random, of both signs, and the results spread around mid grey.
+    """
+    if weights is not None:
+        kernel, layers = weights.shape[-1], 1
+    stack = [(weights, np.zeros(3, np.float32) if bias is None else bias)] if weights is not None else None
+    nodes, values = convolutions("rainy", "restored", stack or random_stack([3] * (layers + 1), kernel, seed))
+    facts = {"name": name, "halo": layers * (kernel // 2), **card}
+    return save(make(nodes, values), folder, replace(CARD, **facts))
+
+
+def unshuffle(
+    folder: Path,
+    name: str = "unshuffle",
+    factor: int = 2,
+    channels: int = 8,
+    layers: int = 2,
+    seed: int = 0,
+    **card: Any,
+) -> Path:
+    """3x3 convolutions with ReLU at 1/factor resolution and a global residual; multiple_of = factor.
+
+    A pixel sees `layers` blocks to each side of its own, wherever in its block it lies:
+    halo = factor * layers + factor - 1.
+    """
+    deep = 3 * factor * factor
+    widths = [deep] + [channels] * (layers - 1) + [deep]
+    nodes, values = convolutions("deep", "deep_out", random_stack(widths, 3, seed), relu=True)
+    nodes = [
+        helper.make_node("SpaceToDepth", ["rainy"], ["deep"], blocksize=factor),
+        *nodes,
+        helper.make_node("DepthToSpace", ["deep_out"], ["rain"], blocksize=factor, mode="DCR"),
+        helper.make_node("Add", ["rainy", "rain"], ["sum"]),
+        helper.make_node("Mul", ["sum", "half"], ["restored"]),
+    ]
+    values.append(numpy_helper.from_array(np.array(0.5, np.float32), "half"))
+    facts = {"name": name, "halo": factor * layers + factor - 1, "multiple_of": factor, **card}
+    return save(make(nodes, values), folder, replace(CARD, **facts))
+
+
+def wrong_shape(folder: Path, name: str = "wrong_shape") -> Path:
+    """Takes and gives one channel, where derain feeds three."""
+    node = helper.make_node("Identity", ["rainy"], ["restored"])
+    return save(make([node], shape=("N", 1, "H", "W")), folder, replace(CARD, name=name))
+
+
+def without_card(folder: Path, name: str = "without_card") -> Path:
+    """A good network, but nothing says how to feed it."""
+    path = folder / f"{name}.onnx"
+    onnx.save_model(make([helper.make_node("Identity", ["rainy"], ["restored"])]), path)
+    return path
+
+
+def make(
+    nodes: Sequence[onnx.NodeProto],
+    values: Sequence[onnx.TensorProto] = (),
+    names: tuple[str, str] = ("rainy", "restored"),
+    shape: Sequence[int | str] = ("N", 3, "H", "W"),
+    dtype: int = TensorProto.FLOAT,
+) -> onnx.ModelProto:
+    """A checked model of one input and one output of the same shape and dtype."""
+    ends = [helper.make_tensor_value_info(name, dtype, shape) for name in names]
+    graph = helper.make_graph(list(nodes), "test", ends[:1], ends[1:], list(values))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model
+
+
+def save(model: onnx.ModelProto, folder: Path, card: ModelCard) -> Path:
+    """Writes `model` with `card`, the hash of its weights filled in where the card has none."""
+    write_card(model, card if card.sha256 else replace(card, sha256=weights_sha256(model)))
+    path = folder / f"{card.name}.onnx"
+    onnx.save_model(model, path)
+    return path
+
+
+def random_stack(widths: Sequence[int], kernel: int, seed: int) -> list[tuple[Weights, Weights]]:
+    """Weights and biases of layers from widths[i] to widths[i + 1]; the last bias is 0.5, the others 0."""
+    rng = np.random.default_rng(seed)
+    stack = []
+    for taken, given in pairwise(widths):
+        weights = rng.normal(0, 0.6 / np.sqrt(taken * kernel * kernel), (given, taken, kernel, kernel))
+        stack.append((weights.astype(np.float32), np.zeros(given, np.float32)))
+    stack[-1][1][:] = 0.5
+    return stack
+
+
+def convolutions(
+    first: str, last: str, stack: Sequence[tuple[Weights, Weights]], relu: bool = False
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Nodes and initialisers of convolutions from tensor `first` to `last`; ReLU between them if asked."""
+    nodes, values = [], []
+    for index, (weights, bias) in enumerate(stack):
+        end = index == len(stack) - 1
+        names = [f"weights{index}", f"bias{index}"]
+        values += [numpy_helper.from_array(weights, names[0]), numpy_helper.from_array(bias, names[1])]
+        given = last if end else f"layer{index}"
+        pads = [weights.shape[-1] // 2] * 4
+        nodes.append(helper.make_node("Conv", [first, *names], [given], pads=pads))
+        if relu and not end:
+            nodes.append(helper.make_node("Relu", [given], [f"active{index}"]))
+            given = f"active{index}"
+        first = given
+    return nodes, values

@@ -1,0 +1,290 @@
+"""Runs a source through a restorer into sinks: three threads, bounded channels, one way to end."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
+
+from derain.engines.engine import Pixels
+from derain.engines.errors import DerainError
+from derain.pipeline.channel import CancelledError, Channel
+from derain.pipeline.frame import Frame
+from derain.pipeline.metrics import Metrics, Snapshot, StageTimes
+from derain.pipeline.sink import Sink
+from derain.pipeline.source import Source
+
+CAPACITY = 3
+"""Frames a channel holds: enough to smooth the stages, little enough for 4K frames in memory."""
+POLL = 0.1
+"""Seconds between two looks at the threads, which is also how often progress is told."""
+GRACE = 10.0
+"""Seconds given to threads to leave once called off; one stuck inside a decoder is then left behind."""
+
+Restore: TypeAlias = Callable[[Pixels], Pixels]
+Compose: TypeAlias = Callable[[Pixels, Pixels], Pixels]
+Tell: TypeAlias = Callable[[Snapshot], None]
+
+log = logging.getLogger(__name__)
+
+
+def restored_only(rainy: Pixels, restored: Pixels) -> Pixels:
+    """The picture of the main output: (H, W, 3), `restored` as it is."""
+    return restored
+
+
+@dataclass(frozen=True)
+class Output:
+    """A sink and the picture it gets: `compose(rainy, restored)`, each (H, W, 3) of the same dtype."""
+
+    sink: Sink
+    compose: Compose = restored_only
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did.
+
+    `frames`: written. `held`: corrupt ones replaced by the last good one. `stages`: times by stage name.
+    `latency`: seconds from decoded to written, `interval`: seconds between frames written, both (p50, p99).
+    `shortfall`: what the source promised and did not give, None where whole.
+    """
+
+    frames: int
+    held: int
+    seconds: float
+    stages: dict[str, StageTimes]
+    latency: tuple[float, float]
+    interval: tuple[float, float]
+    shortfall: str | None = None
+
+    @property
+    def fps(self) -> float:
+        """Frames a second over the whole run."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C ended the run: `partials` are the files kept, playable; `report` tells how far it came."""
+
+    def __init__(self, partials: Sequence[Path], report: Report) -> None:
+        super().__init__("interrupted")
+        self.partials = tuple(partials)
+        self.report = report
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    frame: Frame
+    at: float
+
+
+@dataclass(frozen=True)
+class _Restored:
+    frame: Frame
+    pixels: Pixels
+    at: float
+
+
+def run(
+    source: Source,
+    restorer: Restore,
+    outputs: Sequence[Output],
+    *,
+    expected: int | None = None,
+    tell: Tell | None = None,
+) -> Report:
+    """Restores every frame of `source` into every one of `outputs` and publishes them.
+
+    `tell` is called in the calling thread about ten times a second. The caller opens and closes source,
+    restorer and sinks. On a failure anywhere nothing is published and DerainError is raised with the original
+    error as its cause. Ctrl-C keeps what is written as partial files and raises Interrupted; a second one,
+    while that goes on, discards them. No thread outlives the call.
+    """
+    return _Run(source, restorer, outputs, Metrics(expected)).go(tell)
+
+
+class _Stage(threading.Thread):
+    """A thread whose error, if any, ends the run."""
+
+    def __init__(self, name: str, body: Callable[[], None], owner: "_Run") -> None:
+        super().__init__(name=f"derain-{name}", daemon=True)
+        self._stage, self._body, self._owner = name, body, owner
+
+    def run(self) -> None:
+        with self:
+            self._body()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Hands any error to the run: a thread has no caller that would see it."""
+        if error is not None and not isinstance(error, CancelledError):
+            self._owner.fail(self._stage, error)
+        return True
+
+
+class _Run:
+    """One run: its threads, its channels, and the first failure."""
+
+    def __init__(
+        self, source: Source, restorer: Restore, outputs: Sequence[Output], metrics: Metrics
+    ) -> None:
+        self._source, self._restorer, self._outputs, self._metrics = source, restorer, outputs, metrics
+        self._decoded: Channel[_Decoded] = Channel(CAPACITY)
+        self._restored: Channel[_Restored] = Channel(CAPACITY)
+        self._failure: tuple[str, BaseException] | None = None
+        self._failing = threading.Lock()
+        self._keeping = False
+        self._whole = False
+        self._partials: list[Path] = []
+        bodies = (("decode", self._decode), ("restore", self._restore), ("encode", self._encode))
+        self._stages = [_Stage(name, body, self) for name, body in bodies]
+
+    def go(self, tell: Tell | None) -> Report:
+        """The calling thread's part: start, watch, and leave nothing behind."""
+        try:
+            for stage in self._stages:
+                stage.start()
+            self._watch(tell)
+        except KeyboardInterrupt:
+            self._interrupt()
+        finally:
+            self._leave()
+        if self._failure is not None:
+            self._raise(*self._failure)
+        return self._report()
+
+    def fail(self, stage: str, error: BaseException) -> None:
+        """Ends the run with the first error that comes."""
+        with self._failing:
+            if self._failure is None:
+                self._failure = (stage, error)
+        self._cancel()
+
+    def _cancel(self) -> None:
+        self._decoded.cancel()
+        self._restored.cancel()
+
+    def _decode(self) -> None:
+        meter = self._metrics.stages["decode"]
+        for frame in meter.work.each(self._source):
+            with meter.wait.measure():
+                self._decoded.put(_Decoded(frame, time.perf_counter()))
+        self._decoded.finish()
+
+    def _restore(self) -> None:
+        meter = self._metrics.stages["restore"]
+        for item in meter.wait.each(self._decoded):
+            with meter.work.measure():
+                pixels = self._restorer(item.frame.pixels)
+            with meter.wait.measure():
+                self._restored.put(_Restored(item.frame, pixels, item.at))
+        self._restored.finish()
+
+    def _encode(self) -> None:
+        meter = self._metrics.stages["encode"]
+        try:
+            for item in meter.wait.each(self._restored):
+                with meter.work.measure():
+                    self._write(item)
+                self._metrics.written(item.at)
+        except CancelledError:
+            if self._keeping:
+                self._keep()
+            raise
+        self._publish()
+
+    def _publish(self) -> None:
+        """The main output, which is the first, gets its name last: where it is, all is whole."""
+        if self._metrics.frames == 0:
+            raise DerainError("the input gave no frames, so nothing was written")
+        for output in reversed(self._outputs):
+            output.sink.close()
+        self._whole = True
+
+    def _write(self, item: _Restored) -> None:
+        for output in self._outputs:
+            output.sink.write(replace(item.frame, pixels=output.compose(item.frame.pixels, item.pixels)))
+
+    def _keep(self) -> None:
+        for output in self._outputs:
+            kept = output.sink.keep_partial()
+            if kept is not None:
+                self._partials.append(kept)
+
+    def _alive(self) -> bool:
+        return any(stage.is_alive() for stage in self._stages)
+
+    def _watch(self, tell: Tell | None) -> None:
+        """Waits for the threads in short steps: on Windows an endless wait would not see Ctrl-C."""
+        for stage in self._stages:
+            while stage.is_alive():
+                stage.join(POLL)
+                if tell is not None:
+                    tell(self._metrics.snapshot(self._source.held))
+
+    def _interrupt(self) -> None:
+        """Ctrl-C: keeps the partial files, or the whole ones where they are being published already."""
+        try:
+            self._keeping = True
+            self._cancel()
+            self._finish_encoding()
+        except KeyboardInterrupt:
+            self._keeping = False
+            self._leave()
+            self._forget_partials()
+        if self._failure is None and not self._whole:
+            raise Interrupted(self._partials, self._report())
+
+    def _finish_encoding(self) -> None:
+        while self._stages[-1].is_alive():
+            self._stages[-1].join(POLL)
+
+    def _forget_partials(self) -> None:
+        for partial in self._partials:
+            partial.unlink(missing_ok=True)
+        self._partials.clear()
+
+    def _leave(self) -> None:
+        """Calls everything off and waits until no thread is left; what is not published or kept goes away."""
+        self._cancel()
+        deadline = time.monotonic() + GRACE
+        while self._alive() and time.monotonic() < deadline:
+            with suppress(KeyboardInterrupt):
+                self._join(deadline)
+        stuck = [stage.name for stage in self._stages if stage.is_alive()]
+        if stuck:
+            log.warning("%s did not stop within %g seconds and is left behind", ", ".join(stuck), GRACE)
+        if not self._stages[-1].is_alive():
+            for output in self._outputs:
+                output.sink.discard()
+
+    def _join(self, deadline: float) -> None:
+        for stage in self._stages:
+            if stage.is_alive():
+                stage.join(max(0.0, deadline - time.monotonic()))
+
+    def _raise(self, stage: str, error: BaseException) -> None:
+        if isinstance(error, DerainError):
+            raise error
+        after = f"after {self._metrics.frames} frames written"
+        raise DerainError(f"the {stage} stage failed {after}: {type(error).__name__}: {error}") from error
+
+    def _report(self) -> Report:
+        metrics = self._metrics
+        return Report(
+            frames=metrics.frames,
+            held=self._source.held,
+            seconds=metrics.seconds,
+            stages=metrics.times(),
+            latency=(metrics.latency.percentile(50), metrics.latency.percentile(99)),
+            interval=(metrics.interval.percentile(50), metrics.interval.percentile(99)),
+            shortfall=self._source.shortfall,
+        )

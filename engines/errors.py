@@ -11,3 +11,7 @@ class UsageError(DerainError):
     """The user asked for something impossible, found before any work started (exit code 2)."""
 
     exit_code = 2
+
+
+class MemoryShortError(DerainError):
+    """The backend could not get the memory it needed; less at a time (smaller tiles) may work."""

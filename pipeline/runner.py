@@ -109,10 +109,15 @@ def run(
 
 
 class _Stage(threading.Thread):
-    """A thread whose error, if any, ends the run."""
+    """A thread whose error, if any, ends the run.
+
+    `ended` is waited for in place of `join`, which Ctrl-C leaves taking a running thread for a stopped one
+    (CPython before 3.13).
+    """
 
     def __init__(self, name: str, body: Callable[[], None], owner: "_Run") -> None:
         super().__init__(name=f"derain-{name}", daemon=True)
+        self.ended = threading.Event()
         self._stage, self._body, self._owner = name, body, owner
 
     def run(self) -> None:
@@ -127,6 +132,7 @@ class _Stage(threading.Thread):
         """Hands any error to the run: a thread has no caller that would see it."""
         if error is not None and not isinstance(error, CancelledError):
             self._owner.fail(self._stage, error)
+        self.ended.set()
         return True
 
 
@@ -146,12 +152,12 @@ class _Run:
         self._partials: list[Path] = []
         bodies = (("decode", self._decode), ("restore", self._restore), ("encode", self._encode))
         self._stages = [_Stage(name, body, self) for name, body in bodies]
+        self._started: list[_Stage] = []
 
     def go(self, tell: Tell | None) -> Report:
         """The calling thread's part: start, watch, and leave nothing behind."""
         try:
-            for stage in self._stages:
-                stage.start()
+            self._start()
             self._watch(tell)
         except KeyboardInterrupt:
             self._interrupt()
@@ -160,6 +166,11 @@ class _Run:
         if self._failure is not None:
             self._raise(*self._failure)
         return self._report()
+
+    def _start(self) -> None:
+        for stage in self._stages:
+            stage.start()
+            self._started.append(stage)
 
     def fail(self, stage: str, error: BaseException) -> None:
         """Ends the run with the first error that comes."""
@@ -219,14 +230,10 @@ class _Run:
             if kept is not None:
                 self._partials.append(kept)
 
-    def _alive(self) -> bool:
-        return any(stage.is_alive() for stage in self._stages)
-
     def _watch(self, tell: Tell | None) -> None:
         """Waits for the threads in short steps: on Windows an endless wait would not see Ctrl-C."""
         for stage in self._stages:
-            while stage.is_alive():
-                stage.join(POLL)
+            while not stage.ended.wait(POLL):
                 if tell is not None:
                     tell(self._metrics.snapshot(self._source.held))
 
@@ -235,17 +242,14 @@ class _Run:
         try:
             self._keeping = True
             self._cancel()
-            self._finish_encoding()
+            while not self._stages[-1].ended.wait(POLL):
+                pass
         except KeyboardInterrupt:
             self._keeping = False
             self._leave()
             self._forget_partials()
         if self._failure is None and not self._whole:
             raise Interrupted(self._partials, self._report())
-
-    def _finish_encoding(self) -> None:
-        while self._stages[-1].is_alive():
-            self._stages[-1].join(POLL)
 
     def _forget_partials(self) -> None:
         for partial in self._partials:
@@ -256,20 +260,21 @@ class _Run:
         """Calls everything off and waits until no thread is left; what is not published or kept goes away."""
         self._cancel()
         deadline = time.monotonic() + GRACE
-        while self._alive() and time.monotonic() < deadline:
-            with suppress(KeyboardInterrupt):
-                self._join(deadline)
-        stuck = [stage.name for stage in self._stages if stage.is_alive()]
-        if stuck:
-            log.warning("%s did not stop within %g seconds and is left behind", ", ".join(stuck), GRACE)
-        if not self._stages[-1].is_alive():
+        stuck = [stage for stage in self._started if not self._ends(stage, deadline)]
+        for stage in stuck:
+            log.warning("%s did not stop within %g seconds and is left behind", stage.name, GRACE)
+        if self._stages[-1] not in stuck:
             for output in self._outputs:
                 output.sink.discard()
 
-    def _join(self, deadline: float) -> None:
-        for stage in self._stages:
-            if stage.is_alive():
-                stage.join(max(0.0, deadline - time.monotonic()))
+    def _ends(self, stage: _Stage, deadline: float) -> bool:
+        """Whether the thread is gone by `deadline`, whatever Ctrl-C says meanwhile."""
+        while not stage.ended.is_set() and time.monotonic() < deadline:
+            with suppress(KeyboardInterrupt):
+                stage.ended.wait(deadline - time.monotonic())
+        if stage.ended.is_set():
+            stage.join()
+        return stage.ended.is_set()
 
     def _raise(self, stage: str, error: BaseException) -> None:
         if isinstance(error, DerainError):

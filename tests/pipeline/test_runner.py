@@ -1,0 +1,295 @@
+import _thread
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import FakeSink, FakeSource, negative
+
+from derain.engines.engine import Pixels
+from derain.engines.errors import DerainError
+from derain.pipeline import runner
+from derain.pipeline.metrics import Snapshot
+from derain.pipeline.runner import CAPACITY, Interrupted, Output, run
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+def fails_at(number: int, error: BaseException) -> Callable[[int], None]:
+    def hook(count: int) -> None:
+        if count == number:
+            raise error
+
+    return hook
+
+
+def join_decoder() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "derain-decode":
+            thread.join(5)
+
+
+def test_every_frame_arrives_in_order_restored_and_with_its_time() -> None:
+    sink = FakeSink()
+    report = run(FakeSource(300), negative, [Output(sink)])
+    assert [frame.pts for frame in sink.frames] == [number * 40 for number in range(300)]
+    assert [int(frame.pixels[0, 0, 0]) for frame in sink.frames] == [255 - n % 256 for n in range(300)]
+    assert sink.state == "closed"
+    assert report.frames == 300
+    assert [times.frames for times in report.stages.values()] == [300, 300, 300]
+
+
+def test_each_output_gets_its_own_picture() -> None:
+    main, rain = FakeSink(), FakeSink()
+
+    def both(rainy: Pixels, restored: Pixels) -> Pixels:
+        return np.concatenate([rainy, restored], axis=1)
+
+    run(FakeSource(3), negative, [Output(main), Output(rain, both)])
+    assert main.frames[2].pixels.shape == (4, 8, 3)
+    assert rain.frames[2].pixels.shape == (4, 16, 3)
+    assert rain.frames[2].pixels[0, 0, 0] == 2
+    assert rain.frames[2].pixels[0, 8, 0] == 253
+
+
+def test_the_main_output_is_published_last() -> None:
+    published: list[str] = []
+    main, rain = FakeSink(), FakeSink()
+    main.closing = lambda: published.append("main")
+    rain.closing = lambda: published.append("rain")
+    run(FakeSource(3), negative, [Output(main), Output(rain)])
+    assert published == ["rain", "main"]
+
+
+def test_the_stages_overlap() -> None:
+    """Decoding of frame 2, restoring of 1 and encoding of 0 wait for one another."""
+    together = threading.Barrier(3)
+
+    def meet_at(number: int) -> Callable[[int], None]:
+        def hook(count: int) -> None:
+            if count == number:
+                together.wait(10)
+
+        return hook
+
+    def restore(pixels: Pixels) -> Pixels:
+        meet_at(1)(int(pixels[0, 0, 0]))
+        return pixels
+
+    sink = FakeSink(meet_at(0))
+    assert run(FakeSource(5, meet_at(2)), restore, [Output(sink)]).frames == 5
+
+
+def test_a_slow_sink_holds_the_source_back() -> None:
+    decoded: list[int] = []
+    ahead: list[int] = []
+
+    def slow(count: int) -> None:
+        time.sleep(0.01)
+        ahead.append(len(decoded) - count)
+
+    run(FakeSource(60, decoded.append), negative, [Output(FakeSink(slow))])
+    assert max(ahead) <= 2 * CAPACITY + 4
+
+
+@pytest.mark.parametrize("stage", ["decode", "restore", "encode"])
+@pytest.mark.parametrize("error", [OSError("the disk fell off"), DerainError("the disk fell off")])
+def test_a_failure_ends_the_run_with_its_cause_and_publishes_nothing(stage: str, error: Exception) -> None:
+    def restore(pixels: Pixels) -> Pixels:
+        if stage == "restore":
+            fails_at(20, error)(int(pixels[0, 0, 0]))
+        return pixels
+
+    source = FakeSource(10_000, fails_at(20, error) if stage == "decode" else lambda _: None)
+    sinks = [FakeSink(), FakeSink(fails_at(20, error) if stage == "encode" else lambda _: None)]
+    with pytest.raises(DerainError, match="the disk fell off") as caught:
+        run(source, restore, [Output(sink) for sink in sinks])
+    assert caught.value is error or caught.value.__cause__ is error
+    assert caught.value is error or stage in str(caught.value)
+    assert [sink.state for sink in sinks] == ["discarded", "discarded"]
+
+
+def test_a_failure_wakes_the_threads_that_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The sink fails while both others stand before full channels; they must leave within a second."""
+    monkeypatch.setattr(runner, "GRACE", 1.0)
+    gate = threading.Event()
+
+    def hook(count: int) -> None:
+        gate.wait(10)
+        raise OSError("no space")
+
+    threading.Timer(0.2, gate.set).start()
+    with pytest.raises(DerainError, match="encode stage failed after 0 frames"):
+        run(FakeSource(10_000), negative, [Output(FakeSink(hook))])
+    assert "left behind" not in caplog.text
+
+
+def test_a_failure_while_publishing_discards() -> None:
+    sink = FakeSink()
+
+    def full() -> None:
+        raise DerainError("the disk is full")
+
+    sink.closing = full
+    with pytest.raises(DerainError, match="the disk is full"):
+        run(FakeSource(3), negative, [Output(sink)])
+    assert sink.state == "discarded"
+
+
+def test_a_failing_display_ends_the_run() -> None:
+    sink = FakeSink(lambda _: time.sleep(0.01))
+
+    def tell(_: Snapshot) -> None:
+        raise BrokenPipeError("nobody listens")
+
+    with pytest.raises(BrokenPipeError):
+        run(FakeSource(10_000), negative, [Output(sink)], tell=tell)
+    assert sink.state == "discarded"
+
+
+def test_a_source_without_frames_publishes_nothing() -> None:
+    sink = FakeSink()
+    with pytest.raises(DerainError, match="gave no frames"):
+        run(FakeSource(0), negative, [Output(sink)])
+    assert sink.state == "discarded"
+
+
+def test_what_a_source_fell_short_of_is_reported_and_the_rest_published() -> None:
+    sink = FakeSink()
+    report = run(FakeSource(7, shortfall="3 frames are missing"), negative, [Output(sink)])
+    assert report.shortfall == "3 frames are missing"
+    assert sink.state == "closed"
+
+
+def test_a_stuck_source_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runner, "GRACE", 0.3)
+    stuck = threading.Event()
+
+    def hook(count: int) -> None:
+        if count == 5:
+            stuck.wait(10)
+
+    sink = FakeSink(fails_at(2, OSError("no space")))
+    with pytest.raises(DerainError, match="no space"):
+        run(FakeSource(10, hook), negative, [Output(sink)])
+    assert sink.state == "discarded"
+    assert "derain-decode did not stop" in caplog.text
+    stuck.set()
+    join_decoder()
+
+
+def ctrl_c_at(number: int) -> Callable[[int], None]:
+    def hook(count: int) -> None:
+        if count == number:
+            _thread.interrupt_main()
+        time.sleep(0.001)
+
+    return hook
+
+
+def test_ctrl_c_keeps_the_partial_file(tmp_path: Path) -> None:
+    sink = FakeSink(ctrl_c_at(10), partial=tmp_path / "clean.partial.mp4")
+    with pytest.raises(Interrupted) as caught:
+        run(FakeSource(10_000), negative, [Output(sink)])
+    assert sink.state == "kept"
+    assert caught.value.partials == (tmp_path / "clean.partial.mp4",)
+    assert caught.value.report.frames == sink.count
+    assert 10 < sink.count < 10_000
+
+
+def test_ctrl_c_keeps_the_partial_file_of_a_stuck_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "GRACE", 0.3)
+    stuck = threading.Event()
+
+    def hook(count: int) -> None:
+        if count == 5:
+            _thread.interrupt_main()
+            stuck.wait(10)
+
+    partial = tmp_path / "clean.partial.mp4"
+    with pytest.raises(Interrupted) as caught:
+        run(FakeSource(10, hook), negative, [Output(FakeSink(partial=partial))])
+    assert caught.value.partials == (partial,)
+    stuck.set()
+    join_decoder()
+
+
+def test_a_second_ctrl_c_discards_the_partial_file(tmp_path: Path) -> None:
+    partial = tmp_path / "clean.partial.mp4"
+    sink = FakeSink(ctrl_c_at(10), partial=partial)
+
+    def again() -> None:
+        _thread.interrupt_main()
+        time.sleep(0.3)
+
+    sink.keeping = again
+    with pytest.raises(Interrupted) as caught:
+        run(FakeSource(10_000), negative, [Output(sink)])
+    assert caught.value.partials == ()
+    assert not partial.exists()
+
+
+def test_ctrl_c_while_publishing_comes_too_late() -> None:
+    sink = FakeSink()
+
+    def interrupted() -> None:
+        _thread.interrupt_main()
+        time.sleep(0.3)
+
+    sink.closing = interrupted
+    assert run(FakeSource(5), negative, [Output(sink)]).frames == 5
+    assert sink.state == "closed"
+
+
+def test_a_failure_while_keeping_is_told() -> None:
+    sink = FakeSink(ctrl_c_at(10))
+
+    def full() -> None:
+        raise DerainError("the disk is full")
+
+    sink.keeping = full
+    with pytest.raises(DerainError, match="the disk is full"):
+        run(FakeSource(10_000), negative, [Output(sink)])
+    assert sink.state == "discarded"
+
+
+def test_progress_is_told_in_the_calling_thread() -> None:
+    told: list[tuple[str, int]] = []
+
+    def tell(snapshot: Snapshot) -> None:
+        told.append((threading.current_thread().name, snapshot.frames))
+
+    sink = FakeSink(lambda _: time.sleep(0.02))
+    run(FakeSource(30), negative, [Output(sink)], expected=30, tell=tell)
+    assert {name for name, _ in told} == {threading.current_thread().name}
+    assert told == sorted(told, key=lambda item: item[1])
+    assert len(told) > 2
+
+
+def test_memory_is_flat_over_ten_thousand_frames() -> None:
+    sizes: list[int] = []
+
+    def weigh(count: int) -> None:
+        if count in (1_000, 9_999):
+            sizes.append(tracemalloc.get_traced_memory()[0])
+
+    tracemalloc.start()
+    try:
+        run(FakeSource(10_000), negative, [Output(FakeSink(weigh, remember=False))])
+    finally:
+        tracemalloc.stop()
+    assert sizes[1] - sizes[0] < 20_000

@@ -231,19 +231,17 @@ class _Run:
                 self._partials.append(kept)
 
     def _watch(self, tell: Tell | None) -> None:
-        """Waits for the threads in short steps: on Windows an endless wait would not see Ctrl-C."""
-        for stage in self._stages:
-            while not stage.ended.wait(POLL):
-                if tell is not None:
-                    tell(self._metrics.snapshot(self._source.held))
+        """Waits for the last thread, or a failure, in short steps: on Windows Ctrl-C can't end a wait."""
+        while self._failure is None and not self._stages[-1].ended.wait(POLL):
+            if tell is not None:
+                tell(self._metrics.snapshot(self._source.held))
 
     def _interrupt(self) -> None:
         """Ctrl-C: keeps the partial files, or the whole ones where they are being published already."""
         try:
             self._keeping = True
             self._cancel()
-            while not self._stages[-1].ended.wait(POLL):
-                pass
+            self._watch(None)
         except KeyboardInterrupt:
             self._keeping = False
             self._leave()

@@ -93,7 +93,7 @@ def load_model(path: Path) -> onnx.ModelProto:
 
 
 def card_of(model: onnx.ModelProto, path: Path) -> ModelCard:
-    """The card in `model`, read from `path`; raises UsageError where it is missing, bad or of other weights."""
+    """The card in `model`, read from `path`; raises UsageError if it is missing, bad or of other weights."""
     metadata = {
         entry.key.removeprefix(PREFIX): entry.value
         for entry in model.metadata_props

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from derain.engines.card import ModelCard
+from derain.engines.errors import UsageError
 
 Pixels: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 """RGB pixels, uint8 in 0..255 or uint16 in 0..65535, C-contiguous; each use names its shape."""
@@ -21,6 +22,7 @@ class EngineOptions:
     `backend`: "auto" or a name of `registry.BACKENDS`. `precision`: "auto", "fp32", ... as the backend takes.
     `threads`: CPU threads, None for all cores. `cache_dir`: compiled models; None for
     `$XDG_CACHE_HOME/derain`. `dtype`: of the pixels at the graph's edges, "uint8" or "uint16".
+    Raises UsageError for a number of threads below 1.
     """
 
     backend: str = "auto"
@@ -28,6 +30,10 @@ class EngineOptions:
     threads: int | None = None
     cache_dir: Path | None = None
     dtype: str = "uint8"
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"the number of threads is {self.threads}; it must be 1 or more")
 
 
 class Engine(Protocol):

@@ -1,0 +1,95 @@
+"""What the backends have in common: checks of what they are fed, and opening and closing."""
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from derain.engines.card import ModelCard
+from derain.engines.engine import EngineOptions, Pixels
+from derain.engines.errors import DerainError, UsageError
+from derain.engines.modelfile import ModelFile
+
+
+class GraphEngine(ABC):
+    """An Engine whose runtime takes (N, H, W, 3) pixels of one dtype. One thread at a time may use it."""
+
+    backend: ClassVar[str]
+    precision: str
+
+    def __init__(self, model: ModelFile, options: EngineOptions) -> None:
+        self.card: ModelCard = model.card
+        self._dtype: np.dtype[Any] = np.dtype(options.dtype)
+        self._open = True
+
+    @abstractmethod
+    def _run(self, batch: Pixels, out: Pixels) -> None:
+        """Restores `batch` into `out`; both are checked, C-contiguous and writeable."""
+
+    @abstractmethod
+    def _free(self) -> None:
+        """Lets the runtime go."""
+
+    def infer(self, batch: Pixels, out: Pixels | None = None) -> Pixels:
+        """Restores `batch`, see Engine; neither `batch` nor the result is copied on the way."""
+        if not self._open:
+            raise DerainError(f"the engine of the model {self.card.name!r} is closed; open a new one")
+        self._check_batch(batch)
+        if out is None:
+            out = np.empty(batch.shape, self._dtype)
+        self._check_out(out, batch)
+        self._run(np.require(batch, requirements=["C", "W"]), out)
+        return out
+
+    def close(self) -> None:
+        """Frees the runtime; a second call does nothing."""
+        if self._open:
+            self._open = False
+            self._free()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_batch(self, batch: Pixels) -> None:
+        if batch.dtype != self._dtype or batch.ndim != 4 or batch.shape[3] != 3 or not batch.size:
+            raise DerainError(
+                f"the engine got {batch.dtype} pixels of shape {batch.shape}; "
+                f"it takes {self._dtype} of shape (N, H, W, 3), none of them 0"
+            )
+        multiple = self.card.multiple_of
+        if batch.shape[1] % multiple or batch.shape[2] % multiple:
+            raise DerainError(
+                f"the engine got pixels of shape {batch.shape}; the model {self.card.name!r} "
+                f"takes heights and widths that are multiples of {multiple}"
+            )
+
+    def _check_out(self, out: Pixels, batch: Pixels) -> None:
+        good = out.dtype == batch.dtype and out.shape == batch.shape
+        if not (good and out.flags.c_contiguous and out.flags.writeable):
+            raise DerainError(
+                f"the engine was to write into {out.dtype} pixels of shape {out.shape}; it takes "
+                f"{batch.dtype} of shape {batch.shape}, C-contiguous and writeable, as it got them"
+            )
+
+
+def choose_precision(backend: str, asked: str, takes: tuple[str, ...]) -> str:
+    """The precision to run in: "auto" is the first of `takes`; raises UsageError for one not among them."""
+    if asked == "auto":
+        return takes[0]
+    if asked not in takes:
+        raise UsageError(
+            f"the backend {backend} can't run in precision {asked!r} on this machine; "
+            f"it takes {', '.join(('auto', *takes))}"
+        )
+    return asked
+
+
+def one_line(error: BaseException) -> str:
+    """The error's text without its line breaks: runtimes send whole pages."""
+    return " ".join(str(error).split())[:400]

@@ -1,0 +1,62 @@
+"""Pixels at a network's edges: casting, scaling, layout and clipping put inside its graph."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from derain.engines.errors import UsageError
+from derain.engines.modelfile import INPUT, OUTPUT
+
+PIXELS_IN, PIXELS_OUT = "derain_rainy_pixels", "derain_restored_pixels"
+"""Names of the graph's ends after the surgery, each (N, H, W, 3) of the asked dtype."""
+
+_TYPES = {"uint8": (TensorProto.UINT8, 255), "uint16": (TensorProto.UINT16, 65535)}
+_SHAPE = ("N", "H", "W", 3)
+
+
+def with_pixel_edges(core: onnx.ModelProto, dtype: str) -> onnx.ModelProto:
+    """A copy of a core (see ModelFile) that takes and gives (N, H, W, 3) RGB pixels of `dtype`.
+
+    `dtype`: "uint8" or "uint16"; raises UsageError for another one. Results are rounded half to even.
+    The casts stand at the very edge, where each runtime takes them.
+    """
+    if dtype not in _TYPES:
+        raise UsageError(f"there are no pixels of dtype {dtype!r}; derain takes {' and '.join(_TYPES)}")
+    element, peak = _TYPES[dtype]
+    model = onnx.ModelProto()
+    model.CopyFrom(core)
+    graph = model.graph
+    nodes = [*_way_in(element), *graph.node, *_way_out(element)]
+    weights = [end for end in graph.input if end.name != INPUT]
+    del graph.node[:], graph.input[:], graph.output[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(_constants(peak))
+    graph.input.extend([helper.make_tensor_value_info(PIXELS_IN, element, _SHAPE), *weights])
+    graph.output.append(helper.make_tensor_value_info(PIXELS_OUT, element, _SHAPE))
+    return model
+
+
+def _way_in(element: int) -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("Cast", [PIXELS_IN], ["derain_in_float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["derain_in_float"], ["derain_in_planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Mul", ["derain_in_planes", "derain_scale_in"], [INPUT]),
+    ]
+
+
+def _way_out(element: int) -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("Clip", [OUTPUT, "derain_zero", "derain_one"], ["derain_out_clipped"]),
+        helper.make_node("Mul", ["derain_out_clipped", "derain_scale_out"], ["derain_out_scaled"]),
+        helper.make_node("Round", ["derain_out_scaled"], ["derain_out_rounded"]),
+        helper.make_node("Cast", ["derain_out_rounded"], ["derain_out_planes"], to=element),
+        helper.make_node("Transpose", ["derain_out_planes"], [PIXELS_OUT], perm=[0, 2, 3, 1]),
+    ]
+
+
+def _constants(peak: int) -> list[onnx.TensorProto]:
+    values = {"scale_in": 1 / peak, "scale_out": peak, "zero": 0, "one": 1}
+    return [
+        numpy_helper.from_array(np.array(value, np.float32), f"derain_{name}")
+        for name, value in values.items()
+    ]

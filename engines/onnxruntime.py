@@ -1,0 +1,76 @@
+"""The backend "onnxruntime": runs on every machine it has a wheel for."""
+
+import importlib
+from typing import Any
+
+from derain.engines.base import GraphEngine, choose_precision, one_line
+from derain.engines.edges import PIXELS_IN, PIXELS_OUT, with_pixel_edges
+from derain.engines.engine import EngineOptions, Pixels
+from derain.engines.errors import DerainError
+from derain.engines.modelfile import ModelFile
+
+
+def runtime() -> Any:
+    """The package onnxruntime with its telemetry (a matter of Windows) switched off."""
+    package = importlib.import_module("onnxruntime")
+    package.disable_telemetry_events()
+    return package
+
+
+def unavailable() -> str:
+    """Why this machine can't run it; "" where it can."""
+    try:
+        runtime()
+    except ModuleNotFoundError:
+        return "the package onnxruntime is not installed (pip install onnxruntime)"
+    except (ImportError, OSError) as error:
+        return f"the package onnxruntime can't be loaded: {one_line(error)}"
+    return ""
+
+
+class OnnxRuntimeEngine(GraphEngine):
+    """One session on the CPU for all shapes."""
+
+    backend = "onnxruntime"
+
+    def __init__(self, model: ModelFile, options: EngineOptions) -> None:
+        super().__init__(model, options)
+        self.precision = choose_precision(self.backend, options.precision, ("fp32",))
+        ort = runtime()
+        graph = with_pixel_edges(model.graph, options.dtype).SerializeToString()
+        try:
+            self._session = ort.InferenceSession(
+                graph, _session_options(ort, options), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its errors have no base class of their own
+            raise DerainError(
+                f"onnxruntime can't compile the model {model.path}: {one_line(error)}"
+            ) from error
+        self._binding = self._session.io_binding()
+
+    def _run(self, batch: Pixels, out: Pixels) -> None:
+        try:
+            for bind, name, pixels in (
+                (self._binding.bind_input, PIXELS_IN, batch),
+                (self._binding.bind_output, PIXELS_OUT, out),
+            ):
+                bind(name, "cpu", 0, pixels.dtype, pixels.shape, pixels.ctypes.data)
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # its errors have no base class of their own
+            raise DerainError(
+                f"onnxruntime failed on a batch of shape {batch.shape} "
+                f"with the model {self.card.name!r}: {one_line(error)}"
+            ) from error
+
+    def _free(self) -> None:
+        del self._binding, self._session
+
+
+def _session_options(ort: Any, options: EngineOptions) -> Any:
+    chosen = ort.SessionOptions()
+    chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    chosen.intra_op_num_threads = options.threads or 0
+    chosen.log_severity_level = 3  # errors; they come back as exceptions
+    # Threads that spin between frames would take the cores from the decoder and the encoder.
+    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return chosen

@@ -1,0 +1,132 @@
+"""The backend "openvino": the fastest way measured on CPUs."""
+
+import importlib
+import logging
+import sys
+from collections import OrderedDict
+from typing import Any
+
+from derain.engines import cache
+from derain.engines.base import GraphEngine, choose_precision, one_line
+from derain.engines.edges import with_pixel_edges
+from derain.engines.engine import EngineOptions, Pixels
+from derain.engines.errors import DerainError
+from derain.engines.modelfile import ModelFile
+
+log = logging.getLogger(__name__)
+
+KEPT_SHAPES = 4
+KEPT_PIXELS = 4_000_000
+"""Compiled shapes that stay ready: so many, while their pixels together (some 70 bytes each) are not more."""
+
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+_CAPABILITIES = {"fp32": "FP32", "bf16": "BF16"}
+
+
+def runtime() -> Any:
+    """The package openvino, imported with its telemetry switched off.
+
+    Importing it sends an event through the package openvino_telemetry, where that can be imported;
+    made impossible to import, openvino puts a stub in its place. It stays so for the whole process.
+    """
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    return importlib.import_module("openvino")
+
+
+def unavailable() -> str:
+    """Why this machine can't run it; "" where it can."""
+    try:
+        runtime()
+    except ModuleNotFoundError:
+        return "the package openvino is not installed (pip install openvino)"
+    except (ImportError, OSError) as error:
+        return f"the package openvino can't be loaded: {one_line(error)}"
+    return ""
+
+
+class OpenVINOEngine(GraphEngine):
+    """Compiles the graph for each input shape when it first comes: a fifth faster than one dynamic shape."""
+
+    backend = "openvino"
+
+    def __init__(self, model: ModelFile, options: EngineOptions) -> None:
+        super().__init__(model, options)
+        self._ov = runtime()
+        self._core = self._ov.Core()
+        self.precision = choose_precision(self.backend, options.precision, self._precisions())
+        self._config = self._configure(options)
+        self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        graph = with_pixel_edges(model.graph, options.dtype).SerializeToString()
+        try:
+            self._model = self._core.read_model(graph)
+        except RuntimeError as error:
+            raise DerainError(f"openvino can't read the model {model.path}: {one_line(error)}") from error
+        self._compile(None)  # only to find out now whether it can
+
+    def _precisions(self) -> tuple[str, ...]:
+        able = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return tuple(name for name, capability in _CAPABILITIES.items() if capability in able)
+
+    def _configure(self, options: EngineOptions) -> dict[str, Any]:
+        config = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": "1",
+            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+            # Decoder and encoder use the same cores: threads that can't move would wait for them.
+            "ENABLE_CPU_PINNING": False,
+        }
+        if options.threads is not None:
+            config["INFERENCE_NUM_THREADS"] = options.threads
+        place = cache.prepare(options.cache_dir, self.backend)
+        return config if place is None else config | {"CACHE_DIR": str(place)}
+
+    def _compile(self, shape: tuple[int, ...] | None) -> Any:
+        """The graph compiled for batches of `shape` (N, H, W, 3), for all shapes where None."""
+        model = self._model.clone()
+        try:
+            if shape is not None:
+                model.reshape(list(shape))
+            try:
+                return self._core.compile_model(model, "CPU", self._config)
+            except RuntimeError as error:
+                if self._config.pop("CACHE_DIR", None) is None:
+                    raise
+                log.warning("openvino compiles without its cache from here on: %s", one_line(error))
+                return self._core.compile_model(model, "CPU", self._config)
+        except RuntimeError as error:
+            wanted = "" if shape is None else f" for batches of shape {shape}"
+            raise DerainError(
+                f"openvino can't compile the model {self.card.name!r}{wanted}: {one_line(error)}"
+            ) from error
+
+    def _request(self, shape: tuple[int, ...]) -> Any:
+        request = self._requests.pop(shape, None)
+        if request is None:
+            self._make_room(shape)
+            request = self._compile(shape).create_infer_request()
+        self._requests[shape] = request
+        return request
+
+    def _make_room(self, shape: tuple[int, ...]) -> None:
+        """Lets the least recently used shapes go, so that `shape` fits in beside the others."""
+        while self._requests:
+            pixels = sum(n * height * width for n, height, width, _ in (*self._requests, shape))
+            if len(self._requests) < KEPT_SHAPES and pixels <= KEPT_PIXELS:
+                return
+            self._requests.popitem(last=False)
+
+    def _run(self, batch: Pixels, out: Pixels) -> None:
+        request = self._request(batch.shape)
+        try:
+            request.set_input_tensor(self._ov.Tensor(batch, shared_memory=True))
+            request.set_output_tensor(self._ov.Tensor(out, shared_memory=True))
+            request.infer()
+        except RuntimeError as error:
+            raise DerainError(
+                f"openvino failed on a batch of shape {batch.shape} "
+                f"with the model {self.card.name!r}: {one_line(error)}"
+            ) from error
+
+    def _free(self) -> None:
+        self._requests.clear()
+        del self._model, self._core

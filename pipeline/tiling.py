@@ -1,8 +1,8 @@
 """A frame cut into tiles that a network can restore one at a time, and put together again without a seam.
 
-Networks fill in something of their own (zeros, mostly) beyond the border of what they are given. So a tile reads
-`core + halo`, the halo being the network's receptive field, and only the core is kept. Where a tile touches the
-border of the frame it has no halo: the network fills in there what it would for the whole frame.
+Networks fill in something of their own (zeros, mostly) beyond the border of what they are given. So a tile
+reads `core + halo`, the halo being the network's receptive field, and only the core is kept. Where a tile
+touches the border of the frame it has no halo: the network fills in there what it would for the whole frame.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from derain.engines.engine import Pixels
+from derain.engines.errors import UsageError
 
 Indices = npt.NDArray[np.intp]
 
@@ -22,7 +23,8 @@ class Tile:
     """One tile, in pixels of the frame.
 
     It reads `TilePlan.read_shape` pixels from (`top`, `left`), in part beyond the frame's right and bottom
-    border, and keeps the rows `keep_top` to `keep_bottom` and columns `keep_left` to `keep_right` (exclusive).
+    border, and keeps the rows `keep_top` to `keep_bottom` and the columns `keep_left` to `keep_right`, the
+    last ones not included.
     """
 
     top: int
@@ -35,11 +37,11 @@ class Tile:
 
 @dataclass(frozen=True)
 class TilePlan:
-    """The tiles of every frame of (`height`, `width`): all read the same shape, their cores partition the frame.
+    """The tiles of every frame of (`height`, `width`): all read one shape, their cores partition the frame.
 
-    A network takes only multiples of some size, so the frame is continued by reflection at its right and bottom
-    border; tiles begin at multiples of that size, so that a network sees each pixel in the phase it would see it
-    in the whole frame.
+    A network takes only multiples of some size, so the frame is continued by reflection at its right and
+    bottom border; tiles begin at multiples of that size, so that a network sees each pixel in the phase in
+    which it would see it in the whole frame.
     """
 
     height: int
@@ -55,11 +57,17 @@ class TilePlan:
     ) -> "TilePlan":
         """Plans tiles that read at most `tile` (height, width) pixels, or one tile for the whole frame.
 
-        `tile` has to be at least `smallest_tile(halo, multiple_of)` where it is smaller than the frame.
+        Raises UsageError for a `tile` smaller than `smallest_tile(halo, multiple_of)`.
         """
+        if tile is not None and min(tile) < (smallest := smallest_tile(halo, multiple_of)):
+            raise UsageError(
+                f"a tile of {tile[1]}x{tile[0]} pixels is too small; the smallest side is {smallest}"
+            )
         padded = (round_up(height, multiple_of), round_up(width, multiple_of))
         wanted = padded if tile is None else tile
-        reads = [min(round_down(side, multiple_of), whole) for side, whole in zip(wanted, padded, strict=True)]
+        reads = [
+            min(round_down(side, multiple_of), whole) for side, whole in zip(wanted, padded, strict=True)
+        ]
         rows = _spans(height, padded[0], reads[0], halo, multiple_of)
         columns = _spans(width, padded[1], reads[1], halo, multiple_of)
         tiles = tuple(Tile(top, left, *keep, *across) for top, *keep in rows for left, *across in columns)
@@ -90,7 +98,7 @@ class TilePlan:
             out[high:] = frame[np.ix_(rows[high:], columns)]
 
     def write(self, restored: Pixels, tile: Tile, out: Pixels) -> None:
-        """Copies the core of `restored` (*read_shape, 3), made of `tile`, to its place in `out` (height, width, 3)."""
+        """Copies the core of `restored` (*read_shape, 3) to where `tile` lies in `out` (height, width, 3)."""
         out[tile.keep_top : tile.keep_bottom, tile.keep_left : tile.keep_right] = restored[
             tile.keep_top - tile.top : tile.keep_bottom - tile.top,
             tile.keep_left - tile.left : tile.keep_right - tile.left,
@@ -130,8 +138,8 @@ def round_down(size: int, multiple_of: int) -> int:
 def _spans(size: int, padded: int, read: int, halo: int, multiple_of: int) -> list[tuple[int, int, int]]:
     """Along one axis: (start of the read, start and end of the core) of each tile.
 
-    The last tile is moved inwards rather than made smaller; cores meet in the middle of what two tiles share,
-    which is never less than a halo from either's edge.
+    The last tile is moved inwards rather than made smaller; cores meet in the middle of what two tiles
+    share, which is never less than a halo from either's edge.
     """
     if read >= padded:
         return [(0, 0, size)]
@@ -143,7 +151,7 @@ def _spans(size: int, padded: int, read: int, halo: int, multiple_of: int) -> li
 
 
 def _mirror(size: int, padded: int) -> Indices:
-    """Indices 0..size-1, continued to `padded` by reflection about the last pixel, back and forth if need be."""
+    """Indices 0..size-1, continued to `padded` by reflection about the last one, to and fro if need be."""
     if size == 1:
         return np.zeros(padded, np.intp)
     period = 2 * (size - 1)

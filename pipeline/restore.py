@@ -1,0 +1,195 @@
+"""Frames of any size through an engine: padded, in tiles where they are too big, blended with the rainy."""
+
+import logging
+from typing import Literal, TypeAlias
+
+import cv2
+import numpy as np
+import psutil
+
+from derain.engines.card import ModelCard, Tiling
+from derain.engines.engine import Engine, Pixels
+from derain.engines.errors import DerainError, MemoryShortError, UsageError
+from derain.pipeline.tiling import TilePlan, round_up, smallest_tile
+
+TileChoice: TypeAlias = Literal["auto", "none"] | int
+"""Whole frames or tiles as memory allows, always whole frames, or tiles that read this many pixels a side."""
+
+WORKING_BYTES = 256
+"""Memory a backend is taken to need for a pixel it restores: its activations in float, a few at a time."""
+FREE_SHARE = 0.5
+"""The share of the free memory that one call of the engine may be expected to take."""
+MOST_BYTES = 5 << 29
+"""No call is expected to take more than this, however much is free: 2.5 GiB, a frame of 4K and a little."""
+USUAL_TILE = 1024
+"""Pixels a side that automatic tiles read at least, where memory allows: so they share little."""
+
+log = logging.getLogger(__name__)
+
+
+class Restorer:
+    """Restores pixels of any height and width with an engine that the caller opened and closes.
+
+    Plans and buffers are kept for the last shape seen, so that a video pays for them once. One thread at
+    a time.
+
+    `tile`: see TileChoice. `strength`: 0 gives back the rainy pixels, 1 the restored ones, between them a
+    blend. `batch`: how many tiles the engine gets at a time. Raises UsageError for values out of range, for
+    tiles smaller than the network's halo allows and for tiles of a network that takes only whole frames.
+    """
+
+    def __init__(
+        self, engine: Engine, tile: TileChoice = "auto", strength: float = 1.0, batch: int = 1
+    ) -> None:
+        check_strength(strength)
+        check_tile(tile, engine.card)
+        if batch < 1:
+            raise UsageError(f"a batch of {batch} tiles was asked for; it takes 1 or more")
+        self.engine = engine
+        self.strength = strength
+        self._tile = tile
+        self._batch = batch
+        self._limit: int | None = None
+        self._shape: tuple[int, ...] = ()
+        self._dtype: np.dtype[np.unsignedinteger] | None = None
+
+    def __call__(self, pixels: Pixels, out: Pixels | None = None) -> Pixels:
+        """Restores `pixels`, (H, W, 3) RGB of the engine's dtype, of any size from 1x1.
+
+        Gives a new array of the same shape and dtype, or `out`, which must not share memory with `pixels`
+        and must be C-contiguous. Raises DerainError where the engine fails.
+        """
+        if out is None:
+            out = np.empty(pixels.shape, pixels.dtype)
+        elif np.may_share_memory(pixels, out):
+            raise UsageError("a frame can't be restored in its own memory; give another array as out")
+        if self.strength == 0:
+            np.copyto(out, pixels)
+            return out
+        self._restore(pixels, out)
+        if self.strength < 1:
+            cv2.addWeighted(pixels, 1 - self.strength, out, self.strength, 0, dst=out)
+        return out
+
+    @property
+    def plan(self) -> TilePlan | None:
+        """How the last frame was cut; None before the first."""
+        return self._plan if self._shape else None
+
+    def _restore(self, pixels: Pixels, out: Pixels) -> None:
+        while True:
+            self._prepare(pixels)
+            try:
+                self._infer(pixels, out)
+            except (MemoryError, MemoryShortError) as error:
+                self._back_off(error)
+            else:
+                return
+
+    def _infer(self, pixels: Pixels, out: Pixels) -> None:
+        plan = self._plan
+        if plan.aligned and pixels.flags.c_contiguous:
+            self.engine.infer(pixels[np.newaxis], out[np.newaxis])
+            return
+        self._make_buffers()
+        last = max(len(plan.tiles) - self._batch, 0)
+        for start in range(0, len(plan.tiles), self._batch):
+            # The last batch is moved back rather than made smaller, so that all have one shape.
+            tiles = plan.tiles[min(start, last) : start + self._batch]
+            for tile, read in zip(tiles, self._rainy, strict=True):
+                plan.read(pixels, tile, read)
+            self.engine.infer(self._rainy, self._restored)
+            for tile, restored in zip(tiles, self._restored, strict=True):
+                plan.write(restored, tile, out)
+
+    def _prepare(self, pixels: Pixels) -> None:
+        """Makes the plan and the buffers for the shape of `pixels`, unless they are there."""
+        if pixels.shape == self._shape and pixels.dtype == self._dtype:
+            return
+        self._shape = ()
+        card = self.engine.card
+        height, width, channels = pixels.shape
+        side = self._side(height, width)
+        tile = None if side is None else (side, side)
+        self._plan = TilePlan.make(height, width, card.halo, card.multiple_of, tile)
+        if not self._plan.whole:
+            self._tell_tiles(height, width)
+        self._rainy = self._restored = np.empty((0, *self._plan.read_shape, channels), pixels.dtype)
+        self._shape, self._dtype = pixels.shape, pixels.dtype
+
+    def _make_buffers(self) -> None:
+        if not len(self._rainy):
+            held = min(self._batch, len(self._plan.tiles))
+            self._rainy = np.empty((held, *self._rainy.shape[1:]), self._rainy.dtype)
+            self._restored = np.empty_like(self._rainy)
+
+    def _side(self, height: int, width: int) -> int | None:
+        """How many pixels a side a tile may read; None for whole frames."""
+        if self._limit is not None:
+            return self._limit
+        if self._tile == "auto":
+            return automatic_side(height, width, self.engine.card, psutil.virtual_memory().available)
+        return None if self._tile == "none" else int(self._tile)
+
+    def _back_off(self, error: Exception) -> None:
+        """Halves the tiles after the memory ran short; raises DerainError where that can't be."""
+        read = max(self._plan.read_shape)
+        card = self.engine.card
+        smallest = smallest_tile(card.halo, card.multiple_of)
+        if self._tile == "none" or card.tiling is Tiling.WHOLE_FRAME or read <= smallest:
+            raise DerainError(
+                f"the memory is too short for {card.name} to restore {read} pixels a side at once"
+                + ("; --tile auto needs less" if self._tile == "none" else "")
+            ) from error
+        self._shape = ()
+        self._limit = max(read // 2, smallest)
+        log.warning("the memory ran short: going on with tiles of %d pixels instead of %d", self._limit, read)
+
+    def _tell_tiles(self, height: int, width: int) -> None:
+        card = self.engine.card
+        tall, wide = self._plan.read_shape
+        nearly = ", nearly as it would restore it whole" if card.tiling is Tiling.APPROXIMATE else ""
+        count = len(self._plan.tiles)
+        log.info(
+            "%s restores %dx%d in %d tiles of %dx%d%s", card.name, width, height, count, wide, tall, nearly
+        )
+
+
+def automatic_side(height: int, width: int, card: ModelCard, free_bytes: int) -> int | None:
+    """How many pixels a side tiles should read with `free_bytes` of memory; None: the whole frame."""
+    affordable = int(min(free_bytes * FREE_SHARE, MOST_BYTES)) // WORKING_BYTES
+    if card.tiling is Tiling.WHOLE_FRAME or height * width <= affordable:
+        return None
+    usual = max(USUAL_TILE, 16 * round_up(card.halo, card.multiple_of))
+    side = min(usual, int(affordable**0.5))
+    return max(side, smallest_tile(card.halo, card.multiple_of))
+
+
+def check_tile(tile: TileChoice, card: ModelCard) -> None:
+    """Raises UsageError where a network can't be run in such tiles."""
+    if tile in ("auto", "none"):
+        return
+    if isinstance(tile, str | bool):
+        raise UsageError(f"the tile is {tile!r}; it takes auto, none or a number of pixels a side")
+    if card.tiling is Tiling.WHOLE_FRAME:
+        raise UsageError(f"{card.name} restores whole frames only, not tiles of {tile}; use auto or none")
+    smallest = smallest_tile(card.halo, card.multiple_of)
+    if tile < smallest:
+        raise UsageError(f"tiles of {tile} pixels are too small for {card.name}; the smallest is {smallest}")
+
+
+def check_strength(strength: float) -> None:
+    """Raises UsageError for a strength that is not between 0 and 1."""
+    if not 0 <= strength <= 1:
+        raise UsageError(f"the strength is {strength}; it takes a number from 0 to 1")
+
+
+def parse_tile(text: str) -> TileChoice:
+    """What a user writes for a tile: auto, none or a number of pixels; anything else is a UsageError."""
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return "none"
+    if not text.isdecimal():
+        raise UsageError(f"the tile is {text!r}; it takes auto, none or a number of pixels a side")
+    return int(text)

@@ -1,0 +1,64 @@
+"""An engine of plain numpy, for tests of what stands around engines."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import onnx_models
+
+from derain.engines.card import ModelCard
+from derain.engines.engine import Pixels
+from derain.engines.errors import MemoryShortError
+
+
+def invert(batch: Pixels) -> Pixels:
+    inverted: Pixels = np.iinfo(batch.dtype).max - batch
+    return inverted
+
+
+class FakeEngine:
+    """Applies `function` to batches; `shapes` are those it got, `batches` the arrays themselves.
+
+    `most`: pixels a call that it has memory for.
+    """
+
+    backend = "fake"
+    precision = "exact"
+
+    def __init__(
+        self,
+        card: ModelCard = onnx_models.CARD,
+        function: Callable[[Pixels], Pixels] = invert,
+        most: float = float("inf"),
+    ) -> None:
+        self.card = card
+        self.function = function
+        self.most = most
+        self.batches: list[Pixels] = []
+        self.closed = False
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        return [batch.shape for batch in self.batches]
+
+    def infer(self, batch: Pixels, out: Pixels | None = None) -> Pixels:
+        if batch.size // 3 > self.most:
+            raise MemoryShortError("the memory is gone")
+        self.batches.append(batch)
+        result = self.function(batch)
+        if out is None:
+            return result
+        out[...] = result
+        return out
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

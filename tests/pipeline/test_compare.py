@@ -1,0 +1,35 @@
+"""Pictures of rainy and restored in one, and of what was removed."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from derain.pipeline.compare import compare, rain_layer
+
+
+def test_side_puts_rainy_left_and_restored_right() -> None:
+    rainy, restored = np.full((4, 6, 3), 10, np.uint8), np.full((4, 6, 3), 20, np.uint8)
+    picture = compare(rainy, restored, "side")
+    assert picture.shape == (4, 12, 3)
+    assert (picture[:, :6] == 10).all() and (picture[:, 6:] == 20).all()
+
+
+@pytest.mark.parametrize("width", [1, 2, 40, 41])
+def test_split_is_one_picture_of_two_halves(width: int) -> None:
+    rainy, restored = np.full((4, width, 3), 10, np.uint8), np.full((4, width, 3), 20, np.uint8)
+    picture = compare(rainy, restored, "split")
+    assert picture.shape == (4, width, 3)
+    middle = width // 2
+    assert (picture[:, : max(middle - 1, 0)] == 10).all() and (picture[:, middle + 1 :] == 20).all()
+    assert ((picture == 255).any()) == (width > 16)
+    assert (restored == 20).all()
+
+
+@pytest.mark.parametrize(("dtype", "middle"), [(np.uint8, 128), (np.uint16, 32768)])
+def test_the_rain_layer_is_grey_where_nothing_was_removed(dtype: Any, middle: int) -> None:
+    rainy = np.array([[[50, 60, 255]]], dtype)
+    restored = np.array([[[50, 40, 0]]], dtype)
+    layer = rain_layer(rainy, restored)
+    assert layer.dtype == dtype
+    assert layer.tolist() == [[[middle, middle + 20, min(middle + 255, np.iinfo(dtype).max)]]]

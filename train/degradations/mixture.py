@@ -1,0 +1,39 @@
+"""The mixture the shipped networks train on: streaks, drops, both, or none, then a camera's noise and JPEG."""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from derain.train.degradations import raindrops, streaks
+from derain.train.degradations.rain import Picture, Rainy
+
+KINDS = ("streaks", "drops", "joint", "dry")
+
+
+def camera(rng: np.random.Generator, image: Picture) -> Picture:
+    """Sensor noise on a third of the pictures and JPEG (quality 70..95) on a quarter of them."""
+    if rng.uniform() < 0.33:
+        image = image + rng.normal(0, rng.uniform(0, 0.012), image.shape).astype(np.float32)
+    if rng.uniform() < 0.25:
+        quality = int(rng.integers(70, 96))
+        pixels = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+        coded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        image = decoded.astype(np.float32) / 255
+    return np.clip(image, 0, 1).astype(np.float32)
+
+
+def degrade(rng: np.random.Generator, clean: Picture, shares: Mapping[str, float]) -> Rainy:
+    """Rain of a kind drawn by `shares` over `clean` (H, W, 3) in 0..1. Where both fall,
+    drops come first and streaks after, as in JRSRD (DAiAM 2021)."""
+    kind = str(rng.choice(KINDS, p=[shares[kind] for kind in KINDS]))
+    height, width = clean.shape[:2]
+    rainy = Rainy(clean, np.zeros((height, width), np.float32))
+    if kind in ("drops", "joint"):
+        rainy = raindrops.apply(rainy.image, raindrops.sample(rng, height, width))
+    if kind in ("streaks", "joint"):
+        falling = streaks.apply(rainy.image, streaks.sample(rng, height, width))
+        rainy = Rainy(falling.image, np.maximum(rainy.mask, falling.mask))
+    return Rainy(camera(rng, rainy.image), rainy.mask)

@@ -1,0 +1,36 @@
+"""Sample pictures while a network trains: half of the bugs of this field are seen, not asserted."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from derain.engines.errors import DerainError
+from derain.train.datasets import Batch
+
+
+def to_pixels(batch: Tensor) -> npt.NDArray[np.uint8]:
+    """(N, C, H, W) in 0..1 -> (H, N·W, 3) uint8 RGB, one picture beside the other."""
+    array = batch.float().clamp(0, 1).expand(-1, 3, -1, -1).cpu().numpy().transpose(2, 0, 3, 1)
+    return (array.reshape(array.shape[0], -1, 3) * 255).round().astype(np.uint8)
+
+
+def write_rgb(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
+    """Writes (H, W, 3) uint8 RGB; DerainError where it can't."""
+    done, coded = cv2.imencode(path.suffix, np.ascontiguousarray(pixels[..., ::-1]))
+    if not done:
+        raise DerainError(f"{path} could not be encoded")
+    path.write_bytes(coded.tobytes())
+
+
+@torch.no_grad()
+def save_samples(network: nn.Module, batch: Batch, path: Path) -> None:
+    """Rows of rainy, restored, clean, mask and attention, (N, ., H, W) each, as one picture."""
+    rainy, clean, mask = batch
+    device = next(network.parameters()).device
+    restored, logits = network(rainy.to(device))
+    rows = [to_pixels(t) for t in (rainy, restored, clean, mask, torch.sigmoid(logits))]
+    write_rgb(path, np.vstack(rows))

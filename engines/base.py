@@ -8,7 +8,7 @@ import numpy as np
 
 from derain.engines.card import ModelCard
 from derain.engines.engine import EngineOptions, Pixels
-from derain.engines.errors import DerainError, UsageError
+from derain.engines.errors import DerainError, MemoryShortError, UsageError
 from derain.engines.modelfile import ModelFile
 
 
@@ -88,6 +88,14 @@ def choose_precision(backend: str, asked: str, takes: tuple[str, ...]) -> str:
             f"it takes {', '.join(('auto', *takes))}"
         )
     return asked
+
+
+def failure(error: Exception, doing: str) -> DerainError:
+    """What a runtime's `error` while `doing` something becomes; memory that ran short has its own kind."""
+    text = one_line(error)
+    if isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate memory" in text:
+        return MemoryShortError(f"{doing}: there is not enough memory")
+    return DerainError(f"{doing}: {text}")
 
 
 def one_line(error: BaseException) -> str:

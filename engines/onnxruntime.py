@@ -3,10 +3,9 @@
 import importlib
 from typing import Any
 
-from derain.engines.base import GraphEngine, choose_precision, one_line
+from derain.engines.base import GraphEngine, choose_precision, failure, one_line
 from derain.engines.edges import PIXELS_IN, PIXELS_OUT, with_pixel_edges
 from derain.engines.engine import EngineOptions, Pixels
-from derain.engines.errors import DerainError
 from derain.engines.modelfile import ModelFile
 
 
@@ -43,9 +42,7 @@ class OnnxRuntimeEngine(GraphEngine):
                 graph, _session_options(ort, options), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its errors have no base class of their own
-            raise DerainError(
-                f"onnxruntime can't compile the model {model.path}: {one_line(error)}"
-            ) from error
+            raise failure(error, f"onnxruntime can't compile the model {model.path}") from error
         self._binding = self._session.io_binding()
 
     def _run(self, batch: Pixels, out: Pixels) -> None:
@@ -57,10 +54,8 @@ class OnnxRuntimeEngine(GraphEngine):
                 bind(name, "cpu", 0, pixels.dtype, pixels.shape, pixels.ctypes.data)
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # its errors have no base class of their own
-            raise DerainError(
-                f"onnxruntime failed on a batch of shape {batch.shape} "
-                f"with the model {self.card.name!r}: {one_line(error)}"
-            ) from error
+            doing = f"onnxruntime failed on a batch of shape {batch.shape} with the model {self.card.name!r}"
+            raise failure(error, doing) from error
 
     def _free(self) -> None:
         del self._binding, self._session
@@ -70,7 +65,7 @@ def _session_options(ort: Any, options: EngineOptions) -> Any:
     chosen = ort.SessionOptions()
     chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     chosen.intra_op_num_threads = options.threads or 0
-    chosen.log_severity_level = 3  # errors; they come back as exceptions
+    chosen.log_severity_level = 4  # errors are not written to stderr; they come back as exceptions
     # Threads that spin between frames would take the cores from the decoder and the encoder.
     chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return chosen

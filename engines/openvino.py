@@ -1,19 +1,15 @@
 """The backend "openvino": the fastest way measured on CPUs."""
 
 import importlib
-import logging
 import sys
 from collections import OrderedDict
 from typing import Any
 
 from derain.engines import cache
-from derain.engines.base import GraphEngine, choose_precision, one_line
+from derain.engines.base import GraphEngine, choose_precision, failure, one_line
 from derain.engines.edges import with_pixel_edges
 from derain.engines.engine import EngineOptions, Pixels
-from derain.engines.errors import DerainError
 from derain.engines.modelfile import ModelFile
-
-log = logging.getLogger(__name__)
 
 KEPT_SHAPES = 4
 KEPT_PIXELS = 4_000_000
@@ -60,7 +56,7 @@ class OpenVINOEngine(GraphEngine):
         try:
             self._model = self._core.read_model(graph)
         except RuntimeError as error:
-            raise DerainError(f"openvino can't read the model {model.path}: {one_line(error)}") from error
+            raise failure(error, f"openvino can't read the model {model.path}") from error
         self._compile(None)  # only to find out now whether it can
 
     def _precisions(self) -> tuple[str, ...]:
@@ -83,21 +79,13 @@ class OpenVINOEngine(GraphEngine):
     def _compile(self, shape: tuple[int, ...] | None) -> Any:
         """The graph compiled for batches of `shape` (N, H, W, 3), for all shapes where None."""
         model = self._model.clone()
+        wanted = "" if shape is None else f" for batches of shape {shape}"
         try:
             if shape is not None:
                 model.reshape(list(shape))
-            try:
-                return self._core.compile_model(model, "CPU", self._config)
-            except RuntimeError as error:
-                if self._config.pop("CACHE_DIR", None) is None:
-                    raise
-                log.warning("openvino compiles without its cache from here on: %s", one_line(error))
-                return self._core.compile_model(model, "CPU", self._config)
-        except RuntimeError as error:
-            wanted = "" if shape is None else f" for batches of shape {shape}"
-            raise DerainError(
-                f"openvino can't compile the model {self.card.name!r}{wanted}: {one_line(error)}"
-            ) from error
+            return self._core.compile_model(model, "CPU", self._config)
+        except (RuntimeError, MemoryError) as error:
+            raise failure(error, f"openvino can't compile the model {self.card.name!r}{wanted}") from error
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         request = self._requests.pop(shape, None)
@@ -121,11 +109,9 @@ class OpenVINOEngine(GraphEngine):
             request.set_input_tensor(self._ov.Tensor(batch, shared_memory=True))
             request.set_output_tensor(self._ov.Tensor(out, shared_memory=True))
             request.infer()
-        except RuntimeError as error:
-            raise DerainError(
-                f"openvino failed on a batch of shape {batch.shape} "
-                f"with the model {self.card.name!r}: {one_line(error)}"
-            ) from error
+        except (RuntimeError, MemoryError) as error:
+            doing = f"openvino failed on a batch of shape {batch.shape} with the model {self.card.name!r}"
+            raise failure(error, doing) from error
 
     def _free(self) -> None:
         self._requests.clear()

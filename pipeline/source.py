@@ -1,6 +1,6 @@
 """The seam where frames come in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +17,8 @@ class StreamInfo:
     `width`, `height`: of the pixels. `bit_depth`: 8, 10, ... as coded. `average_rate`, `real_rate`:
     as the container says, None where it does not; never used to compute times. `frames`: as the container
     says or estimates, None where unknown. `rotation`: of the display matrix, degrees counter-clockwise.
+    `display_matrix`: its 9 numbers as FFmpeg holds them. `side_data`: HDR descriptions of the whole stream,
+    FFmpeg's bytes by its names.
     """
 
     width: int
@@ -34,6 +36,8 @@ class StreamInfo:
     rotation: int = 0
     colour: Colour = field(default_factory=Colour)
     path: Path | None = None
+    display_matrix: tuple[int, ...] | None = None
+    side_data: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -66,3 +70,15 @@ class Source(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def open_source(
+    url: str | Path,
+    start: Fraction | float | None = None,
+    duration: Fraction | float | None = None,
+    as_progressive: bool = False,
+) -> Source:
+    """Opens what `url` names: a video file. Times in seconds. Raises UsageError where it can't be worked on."""
+    from derain.pipeline.sources.file import FileSource  # noqa: PLC0415 - a source imports this module
+
+    return FileSource(url, start, duration, as_progressive)

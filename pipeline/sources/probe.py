@@ -1,0 +1,150 @@
+"""What a video file holds, found before any work: its main stream, the description of its pictures, its refusals."""
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from derain.engines.errors import UsageError
+from derain.pipeline.colour import bit_depth, has_alpha, known_matrix
+from derain.pipeline.frame import Colour
+from derain.pipeline.source import StreamInfo
+
+DISPLAY_MATRIX = "DISPLAYMATRIX"
+KEPT_SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", DISPLAY_MATRIX)
+INTERLACED_ORDERS = (2, 3, 4, 5)
+"""AVFieldOrder values of pictures made of two fields."""
+AV_TIME_BASE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Probe:
+    """`info` of the main video stream, its index in the file, and the file's first time in seconds."""
+
+    info: StreamInfo
+    stream_index: int
+    origin: Fraction
+
+
+def open_input(path: Path) -> InputContainer:
+    """Opens a media file for reading; UsageError with one sentence where that can't be done."""
+    if not path.exists():
+        raise UsageError(f"there is no file {path}; check the name of the input")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, not a video file; name one file in it")
+    if path.is_file() and path.stat().st_size == 0:
+        raise UsageError(f"{path} is empty (0 bytes); copy or record it again")
+    try:
+        return av.open(str(path), "r", metadata_errors="replace")
+    except PermissionError as error:
+        raise UsageError(f"{path} can't be read: you have no permission to open it") from error
+    except (av.FFmpegError, ValueError) as error:
+        raise UsageError(
+            f"{path} is not a video that can be read ({reason(error)}); "
+            "it is cut off, damaged, or something else under a video's name"
+        ) from error
+
+
+def reason(error: Exception) -> str:
+    """FFmpeg's own words for an error, without numbers and file names."""
+    text = getattr(error, "strerror", None) or str(error)
+    return text[:1].lower() + text[1:]
+
+
+def main_video(container: InputContainer, path: Path) -> VideoStream:
+    """The stream that is restored: the first video stream that is not a cover picture. Raises UsageError."""
+    for stream in container.streams.video:
+        if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails):
+            if stream.codec_context is None:
+                raise UsageError(f"{path}: there is no decoder for its video stream {stream.index}")
+            return stream
+    kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
+    raise UsageError(f"{path} has no video stream (it has {', '.join(kinds)}); derain works on pictures")
+
+
+def probe(path: Path, as_progressive: bool = False) -> Probe:
+    """Reads a file's description and decodes its first picture. Raises UsageError where derain can't take it."""
+    with open_input(path) as container:
+        stream = main_video(container, path)
+        first = first_frame(container, stream, path)
+        info = describe(stream, first, path)
+        refuse(info, first, stream, as_progressive)
+        origin = Fraction(container.start_time or 0, AV_TIME_BASE)
+        return Probe(info, stream.index, origin)
+
+
+def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
+    """The first picture that can be decoded; UsageError where there is none."""
+    packets = errors = 0
+    for packet in container.demux(stream):
+        packets += packet.size > 0
+        try:
+            for frame in packet.decode():
+                if isinstance(frame, av.VideoFrame):
+                    return frame
+        except av.InvalidDataError:
+            errors += 1
+    if not packets:
+        raise UsageError(f"{path}: its video stream has no pictures (its length is zero)")
+    raise UsageError(f"{path}: none of its {packets} pictures can be decoded ({errors} are damaged)")
+
+
+def describe(stream: VideoStream, frame: av.VideoFrame, path: Path) -> StreamInfo:
+    """The description of a video stream from its container and its first picture."""
+    side_data = {item.type.name: bytes(item) for item in frame.side_data if item.type.name in KEPT_SIDE_DATA}
+    matrix = side_data.pop(DISPLAY_MATRIX, None)
+    return StreamInfo(
+        width=frame.width,
+        height=frame.height,
+        time_base=stream.time_base or Fraction(1, AV_TIME_BASE),
+        bit_depth=bit_depth(frame.format),
+        average_rate=stream.average_rate or None,
+        real_rate=stream.base_rate or None,
+        sample_aspect_ratio=stream.sample_aspect_ratio or None,
+        duration=stream.duration,
+        start_time=stream.start_time,
+        frames=stream.frames or None,
+        codec=stream.codec_context.name,
+        pixel_format=frame.format.name,
+        rotation=frame.rotation,
+        colour=colour_of(frame),
+        path=path,
+        display_matrix=struct.unpack("=9i", matrix) if matrix else None,
+        side_data=side_data,
+    )
+
+
+def colour_of(frame: av.VideoFrame) -> Colour:
+    """The tags of a decoded picture."""
+    return Colour(
+        matrix=int(frame.colorspace),
+        range=int(frame.color_range),
+        primaries=int(frame.color_primaries),
+        transfer=int(frame.color_trc),
+    )
+
+
+def refuse(info: StreamInfo, frame: av.VideoFrame, stream: VideoStream, as_progressive: bool) -> None:
+    """Raises UsageError for pictures that would come out wrong: transparent, interlaced, of an unknown matrix."""
+    if has_alpha(frame.format):
+        raise UsageError(
+            f"{info.path}: its pictures are transparent (pixel format {info.pixel_format}), which derain does not "
+            "keep; flatten them first, for example with ffmpeg -i INPUT -vf format=yuv420p OUTPUT"
+        )
+    if not as_progressive and (
+        frame.interlaced_frame or stream.codec_context.field_order in INTERLACED_ORDERS
+    ):
+        raise UsageError(f"{info.path} is interlaced; {HOW_TO_DEINTERLACE}")
+    if not frame.format.is_rgb:
+        known_matrix(info.colour, info.height)
+
+
+HOW_TO_DEINTERLACE = (
+    "deinterlace it first, for example with ffmpeg -i INPUT -vf bwdif OUTPUT, "
+    "or say --as-progressive if its pictures are whole all the same"
+)

@@ -1,0 +1,156 @@
+"""One video restored from file to file: all the user may ask for, checked before the work, then done."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from derain.engines.engine import Engine, EngineOptions
+from derain.engines.errors import UsageError
+from derain.engines.registry import open_engine
+from derain.pipeline.compare import Comparison, compare, rain_layer
+from derain.pipeline.progress import Facts, QuietTeller, Teller, end_of_report
+from derain.pipeline.restore import Restorer, TileChoice, automatic_side, check_strength
+from derain.pipeline.runner import Output, Report, restored_only, run
+from derain.pipeline.sinks.file import FileSink
+from derain.pipeline.source import StreamInfo
+from derain.pipeline.sources.file import FileSource
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """What is to be done.
+
+    `start`, `duration`: seconds of the input, exact. `codec`, `encoder_options` and `crf` hold for every
+    output, `compare` for the main one. `rain_layer`: a second video of what was taken away.
+    """
+
+    input: Path
+    output: Path
+    model: str = "auto"
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    tile: TileChoice = "auto"
+    strength: float = 1.0
+    codec: str | None = None
+    encoder_options: Mapping[str, str] = field(default_factory=dict)
+    crf: float | None = None
+    compare: Comparison | None = None
+    rain_layer: Path | None = None
+    start: Fraction | None = None
+    duration: Fraction | None = None
+    as_progressive: bool = False
+    drop_unsupported: bool = False
+    overwrite: bool = False
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What will be written, the main output first."""
+        return (self.output,) if self.rain_layer is None else (self.output, self.rain_layer)
+
+
+def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
+    """Restores a video file; see `runner.run` for how it ends.
+
+    Raises UsageError before any work where the job can't be done, DerainError where it fails, Interrupted on
+    Ctrl-C. An input that ends early is no error: the report's `shortfall` says what is missing.
+    """
+    with ExitStack() as stack:
+        teller = stack.enter_context(QuietTeller() if teller is None else teller)
+        check_strength(job.strength)
+        source = stack.enter_context(FileSource(job.input, job.start, job.duration, job.as_progressive))
+        check_files(job)
+        outputs = open_outputs(job, source, stack)
+        engine = stack.enter_context(open_engine(job.model, engine_options(job, source.info)))
+        restorer = Restorer(engine, job.tile, job.strength)
+        facts = gather(job, source.info, engine)
+        teller.start(facts)
+        report = run(source, restorer, outputs, expected=facts.frames, tell=teller.update)
+        teller.end(end_of_report(report, job.files))
+    return report
+
+
+def check_files(job: VideoJob) -> None:
+    """Raises UsageError where two of the job's files are one, by name or by link."""
+    named = {"input": job.input, "output": job.output, "rain layer": job.rain_layer}
+    files = [(name, path) for name, path in named.items() if path is not None]
+    for number, (name, path) in enumerate(files):
+        for other, taken in files[:number]:
+            if same_file(path, taken):
+                raise UsageError(f"the {name} {path} is the same file as the {other}; give it another name")
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two names lead to one file, there already or not."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
+
+
+def open_outputs(job: VideoJob, source: FileSource, stack: ExitStack) -> list[Output]:
+    """The main output and, where asked for, the rain layer; `stack` closes their sinks."""
+    main = restored_only if job.compare is None else partial(compare, comparison=job.compare)
+    wide = (2 * source.info.width, source.info.height) if job.compare == "side" else None
+    outputs = [Output(stack.enter_context(open_sink(job, job.output, source, wide)), main)]
+    if job.rain_layer is not None:
+        sink = open_sink(job, job.rain_layer, source)
+        outputs.append(Output(stack.enter_context(sink), rain_layer))
+    return outputs
+
+
+def open_sink(job: VideoJob, path: Path, source: FileSource, size: tuple[int, int] | None = None) -> FileSink:
+    """A file for pictures of `size` (width, height), the input's where None."""
+    return FileSink(
+        path,
+        source,
+        codec=job.codec,
+        options=job.encoder_options,
+        crf=job.crf,
+        overwrite=job.overwrite,
+        drop_unsupported=job.drop_unsupported,
+        size=size,
+    )
+
+
+def engine_options(job: VideoJob, info: StreamInfo) -> EngineOptions:
+    """The job's engine options with the pixels the input decodes to."""
+    return replace(job.engine, dtype="uint16" if info.bit_depth > 8 else "uint8")
+
+
+def gather(job: VideoJob, info: StreamInfo, engine: Engine) -> Facts:
+    """What runs, for the first line."""
+    return Facts(
+        input=str(job.input),
+        outputs=tuple(str(path) for path in job.files),
+        model=engine.card.name,
+        model_version=engine.card.version,
+        backend=engine.backend,
+        precision=engine.precision,
+        tiles=tiles_in_words(job.tile, info, engine),
+        width=info.width,
+        height=info.height,
+        frames=expected_frames(info, job.start, job.duration),
+    )
+
+
+def tiles_in_words(tile: TileChoice, info: StreamInfo, engine: Engine) -> str:
+    """ "none", "512", or what "auto" makes of the memory that is free now."""
+    if tile != "auto":
+        return str(tile)
+    free = psutil.virtual_memory().available
+    return f"auto ({automatic_side(info.height, info.width, engine.card, free) or 'none'})"
+
+
+def expected_frames(info: StreamInfo, start: Fraction | None, duration: Fraction | None) -> int | None:
+    """About how many frames a cut has, for progress only; None where the container gives no clue."""
+    if start is None and duration is None and info.frames is not None:
+        return info.frames
+    if info.average_rate is None or info.duration is None:
+        return None
+    seconds = info.duration * info.time_base - (start or 0)
+    if duration is not None:
+        seconds = min(seconds, duration)
+    return max(0, round(seconds * info.average_rate))

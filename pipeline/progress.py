@@ -1,0 +1,249 @@
+"""Tells people and programs how a run goes.
+
+People get lines on stderr: first what runs (model, backend, precision, tiles), then a bar on a terminal or a
+plain line every few seconds elsewhere, last what was done. Programs get JSON, one object a line, on stdout
+(`--json`), times in seconds unless the name says ms, unknown values null:
+
+start     input, outputs, model, model_version, backend, precision, tiles, width, height, frames (expected)
+progress  frames (written), expected, held, seconds, fps (lately), eta,
+          stages: {decode, restore, encode: {p50_ms, p99_ms}}
+end       status (done, short, interrupted or failed), exit_code, message, files (those that now exist),
+          frames, held, seconds, fps, stages; these five are null where the run never started
+
+Each line has `event`, its name. `end` comes exactly once, and last; where the command line itself is wrong
+nothing comes but the exit code 2 and a sentence on stderr.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from derain.engines.errors import DerainError
+from derain.pipeline.metrics import Snapshot, StageTimes
+from derain.pipeline.runner import Interrupted, Report
+
+PLAIN_EVERY = 5.0
+JSON_EVERY = 0.5
+"""Seconds between two lines."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What runs. `tiles`: in words. `frames`: expected, None where unknown; size in pixels of the input."""
+
+    input: str
+    outputs: tuple[str, ...]
+    model: str
+    model_version: str
+    backend: str
+    precision: str
+    tiles: str
+    width: int
+    height: int
+    frames: int | None
+
+    def line(self) -> str:
+        """One line for people."""
+        frames = "" if self.frames is None else f", about {self.frames} frames"
+        return (
+            f"model {self.model} {self.model_version}, {self.backend} {self.precision}, "
+            f"tiles {self.tiles}, {self.width}x{self.height}{frames}"
+        )
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended: `status` as in the JSON; `report` None where it never started."""
+
+    status: str
+    exit_code: int
+    message: str
+    files: tuple[Path, ...] = ()
+    report: Report | None = None
+
+
+class Teller(Protocol):
+    """Is told how a run goes, all in one thread; used in a `with`."""
+
+    def start(self, facts: Facts) -> None: ...
+
+    def update(self, snapshot: Snapshot) -> None: ...
+
+    def end(self, end: End) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class QuietTeller:
+    """Says what runs and what was done, nothing in between. Errors are said by whoever catches them."""
+
+    def start(self, facts: Facts) -> None:
+        """The first line."""
+        say(facts.line())
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Nothing."""
+
+    def end(self, end: End) -> None:
+        """The last line, unless an error is on its way to be said."""
+        if end.status != "failed":
+            say(end.message)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Tells the end that an error makes."""
+        if error is not None:
+            self.end(end_of(error))
+
+
+class PlainTeller(QuietTeller):
+    """A line every few seconds, for log files."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic()
+
+    def update(self, snapshot: Snapshot) -> None:
+        """A line, unless the last one is fresh."""
+        if time.monotonic() - self._told >= PLAIN_EVERY:
+            self._told = time.monotonic()
+            of = "" if snapshot.expected is None else f" of about {snapshot.expected}"
+            say(f"{snapshot.frames}{of} frames, {rates(snapshot)}")
+
+
+class BarTeller(QuietTeller):
+    """A bar on the terminal; no thread of its own, so that it needs nobody to end it."""
+
+    def __init__(self) -> None:
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rates]}"))
+        self._bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True)
+        self._task: TaskID | None = None
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Draws the bar anew."""
+        if self._task is None:
+            self._task = self._bar.add_task("", total=snapshot.expected, rates="")
+            self._bar.start()
+        self._bar.update(self._task, completed=snapshot.frames, rates=rates(snapshot), refresh=True)
+
+    def end(self, end: End) -> None:
+        """Takes the bar away before the last line."""
+        self._bar.stop()
+        super().end(end)
+
+
+class JsonTeller(QuietTeller):
+    """JSON lines on stdout, as the head of this file says."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic()
+        self._heard = True
+
+    def start(self, facts: Facts) -> None:
+        """The start event."""
+        self._write("start", asdict(facts))
+
+    def update(self, snapshot: Snapshot) -> None:
+        """A progress event, unless the last one is fresh."""
+        if time.monotonic() - self._told >= JSON_EVERY:
+            self._told = time.monotonic()
+            fields = {
+                name: getattr(snapshot, name)
+                for name in ("frames", "expected", "held", "seconds", "fps", "eta")
+            }
+            self._write("progress", {**fields, "stages": milliseconds(snapshot.stages)})
+
+    def end(self, end: End) -> None:
+        """The end event."""
+        report = end.report
+        done = {name: getattr(report, name, None) for name in ("frames", "held", "seconds", "fps")}
+        stages = None if report is None else milliseconds(report.stages)
+        fields = {"status": end.status, "exit_code": end.exit_code, "message": end.message}
+        self._write("end", {**fields, "files": [str(path) for path in end.files], **done, "stages": stages})
+
+    def _write(self, event: str, fields: Mapping[str, Any]) -> None:
+        if not self._heard:
+            return
+        try:
+            click.echo(json.dumps({"event": event, **fields}))
+        except BrokenPipeError as error:
+            self._heard = False
+            # What is left in Python's own buffer must not fail once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise DerainError("the program that read the --json lines has gone, so the run ends") from error
+
+
+def choose(as_json: bool, quiet: bool) -> Teller:
+    """The teller for the options and the place stderr goes to."""
+    if as_json:
+        return JsonTeller()
+    if quiet:
+        return QuietTeller()
+    return BarTeller() if sys.stderr.isatty() else PlainTeller()
+
+
+def end_of(error: BaseException) -> End:
+    """The end that an error makes of a run."""
+    if isinstance(error, Interrupted):
+        kept = ", ".join(str(path) for path in error.partials) or "nothing"
+        message = f"interrupted after {error.report.frames} frames; kept: {kept}"
+        return End("interrupted", 130, message, error.partials, error.report)
+    if isinstance(error, KeyboardInterrupt):
+        return End("interrupted", 130, "interrupted before the first frame; nothing was written")
+    return End("failed", getattr(error, "exit_code", 1), str(error))
+
+
+def end_of_report(report: Report, files: tuple[Path, ...]) -> End:
+    """The end of a run that came through, in one line."""
+    held = f", {report.held} held because they were damaged" if report.held else ""
+    where = ", ".join(str(path) for path in files)
+    message = (
+        f"{report.frames} frames in {report.seconds:.1f} s ({report.fps:.1f} fps){held}, written to {where}"
+    )
+    if report.shortfall:
+        return End("short", 1, message, files, report)
+    return End("done", 0, message, files, report)
+
+
+def say(text: str) -> None:
+    """One line for people."""
+    click.echo(f"derain: {text}", err=True)
+
+
+def rates(snapshot: Snapshot) -> str:
+    """Frames a second, median stage times and the time to go."""
+    stages = ", ".join(f"{name} {times.p50 * 1e3:.1f} ms" for name, times in snapshot.stages.items())
+    to_go = "" if snapshot.eta is None else f", {clock(snapshot.eta)} to go"
+    return f"{snapshot.fps:.1f} fps, {stages}{to_go}"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as H:MM:SS or M:SS."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def milliseconds(stages: Mapping[str, StageTimes]) -> dict[str, dict[str, float]]:
+    """p50 and p99 by stage, in ms, for JSON."""
+    return {
+        name: {"p50_ms": round(times.p50 * 1e3, 3), "p99_ms": round(times.p99 * 1e3, 3)}
+        for name, times in stages.items()
+    }

@@ -89,6 +89,8 @@ def load_model(path: Path) -> onnx.ModelProto:
         ) from error
     if not model.graph.node or not model.opset_import:
         raise UsageError(f"the model {path} is not an ONNX file; give one that derain export wrote")
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise UsageError(f"the model {path} keeps weights in another file; export it as one file")
     return model
 
 

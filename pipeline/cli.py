@@ -18,7 +18,8 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("bench", "derain.benchmarks.commands", "", "Measure decode, restore and encode, alone and together."),
     ("train", "derain.train.commands.train", "train", "Train a network from a recipe."),
     ("export", "derain.train.commands.export", "train", "Write a trained network as ONNX with its card."),
-    ("evaluate", "derain.train.commands.evaluate", "train", "Measure a network on pairs of pictures."),
+    ("evaluate", "derain.benchmarks.evaluate", "train", "Measure a network on pairs of pictures."),
+    ("benchmark-set", "derain.train.commands.benchmark_set", "train", "Build held-out pairs to measure on."),
 )
 """Modules are imported when their command is used, so that the run-time install needs no torch."""
 

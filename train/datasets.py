@@ -1,25 +1,17 @@
-"""Clean photographs to make rain on, and paired sets to measure on."""
+"""Pictures on disk: clean photographs to make rain on, and paired sets to measure on. No torch in here."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.utils.data import IterableDataset
 
 from derain.engines.errors import DerainError, UsageError
-from derain.train.degradations.mixture import degrade
-from derain.train.degradations.rain import Picture
-from derain.train.recipe import Recipe
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 LAYOUTS = (("rainy", "clean"), ("input", "target"))
-Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def pictures(folder: Path) -> tuple[Path, ...]:
@@ -78,52 +70,3 @@ def split(paths: Sequence[Path], every: int) -> tuple[tuple[Path, ...], tuple[Pa
         tuple(p for i, p in enumerate(paths) if i % every),
         tuple(p for i, p in enumerate(paths) if i % every == 0),
     )
-
-
-def crop(rng: np.random.Generator, photo: npt.NDArray[np.uint8], size: int) -> Picture:
-    """A random square of `size` pixels: scaled by 0.6 to 1.3 where the photo is large enough, half the time
-    flipped, at times darkened as dusk or a short exposure would."""
-    side = int(np.clip(size / rng.uniform(0.6, 1.3), 1, min(photo.shape[:2])))
-    y = int(rng.integers(0, photo.shape[0] - side + 1))
-    x = int(rng.integers(0, photo.shape[1] - side + 1))
-    square = photo[y : y + side, x : x + side, :]
-    if side != size:
-        way = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
-        square = np.asarray(cv2.resize(square, (size, size), interpolation=way), np.uint8)
-    if rng.uniform() < 0.5:
-        square = square[:, ::-1]
-    picture = np.ascontiguousarray(square, np.float32) / np.float32(255)
-    if rng.uniform() < 0.25:
-        picture = np.asarray(picture ** np.float32(rng.uniform(1, 1.8)) * rng.uniform(0.3, 1), np.float32)
-    return picture
-
-
-class RainyPatches(IterableDataset[Batch]):
-    """Endless batches of (rainy, clean, mask): (N, 3, P, P), (N, 3, P, P) and (N, 1, P, P) float32 in 0..1.
-
-    Sample i depends on (seed, i) alone, and worker w of n makes batches w, w + n, ..., which the loader takes
-    in turn: neither an interruption nor the number of workers changes what a run sees.
-    """
-
-    def __init__(self, photos: Sequence[Path], recipe: Recipe, first_step: int) -> None:
-        self.photos = [read_rgb(path) for path in photos]
-        self.recipe, self.first_step = recipe, first_step
-
-    def sample(self, index: int) -> Batch:
-        rng = np.random.default_rng([self.recipe.seed, index])
-        photo = self.photos[int(rng.integers(len(self.photos)))]
-        clean = crop(rng, photo, self.recipe.train.patch)
-        rainy = degrade(rng, clean, self.recipe.data.shares)
-        rgb = [torch.from_numpy(np.ascontiguousarray(a.transpose(2, 0, 1))) for a in (rainy.image, clean)]
-        return rgb[0], rgb[1], torch.from_numpy(rainy.mask[None])
-
-    def __iter__(self) -> Iterator[Batch]:
-        worker = torch.utils.data.get_worker_info()
-        number, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        if worker:
-            cv2.setNumThreads(1)
-        size = self.recipe.train.batch
-        for step in itertools.count(self.first_step + number, stride):
-            samples = [self.sample(step * size + i) for i in range(size)]
-            rainy, clean, mask = (torch.stack(column) for column in zip(*samples, strict=True))
-            yield rainy, clean, mask

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from derain.engines.errors import DerainError
-from derain.train.datasets import Batch
+from derain.train.patches import Batch
 
 
 def to_pixels(batch: Tensor) -> npt.NDArray[np.uint8]:

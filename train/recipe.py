@@ -21,8 +21,8 @@ class NetworkRecipe:
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """`photos`: folders of clean pictures, relative to the data folder. Every `hold_out`-th picture of each is
-    kept from training. `shares`: of streaks, drops, joint and dry patches, summing to 1. `terms`: of use."""
+    """`photos`: folders of clean pictures, relative to the data folder. Every `hold_out`-th picture is kept
+    from training. `shares`: of streaks, drops, joint and dry patches, summing to 1. `terms`: of use."""
 
     photos: tuple[str, ...]
     shares: dict[str, float]

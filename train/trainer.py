@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from derain.engines.errors import UsageError
-from derain.train.datasets import Batch, RainyPatches, pictures, split
+from derain.train.datasets import pictures, split
 from derain.train.losses import psnr_of, restoration_loss
 from derain.train.networks.registry import build_network
+from derain.train.patches import Batch, RainyPatches
 from derain.train.preview import save_samples
 from derain.train.recipe import OptimiserRecipe, Recipe
 

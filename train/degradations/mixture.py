@@ -1,4 +1,4 @@
-"""The mixture the shipped networks train on: streaks, drops, both, or none, then a camera's noise and JPEG."""
+"""The mixture the shipped networks train on: streaks, drops, both, or none, then camera noise and JPEG."""
 
 from collections.abc import Mapping
 

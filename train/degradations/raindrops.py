@@ -17,7 +17,7 @@ from derain.train.degradations.rain import Map, Picture, Rainy, difference_mask
 @dataclass(frozen=True)
 class Drop:
     """One drop: centre and `radius` in pixels, `stretch` and `angle` of its ellipse, `wave` the amplitudes of
-    its outline's harmonics, `edge` softness in pixels, `keep` share of the background's contrast left inside."""
+    its outline's harmonics, `edge` softness in pixels, `keep` share of the background contrast left."""
 
     x: float
     y: float

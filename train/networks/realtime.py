@@ -2,7 +2,7 @@
 
 Levels at 1/4, 1/8 and 1/16 of the frame, all convolutions local and zero-padded, no pooling, so that tiling
 with the network's halo equals the whole frame. The first layer (8x8, stride 4) stands where a 4x pixel
-unshuffle and a 3x3 convolution would: it needs no transposition, and the network is 6 to 8 % faster for it. The
+unshuffle and a 3x3 convolution would: it needs no transposition, which makes the network 6 to 8 % faster. The
 mask head (an attention map in 0..1) gates the correction: where the network sees no rain, the frame passes.
 """
 

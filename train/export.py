@@ -1,0 +1,149 @@
+"""torch -> ONNX, with the card filled and the parity shown."""
+
+import logging
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from derain.engines.card import ModelCard, Tiling, weights_sha256, write_card
+from derain.engines.errors import DerainError, UsageError
+from derain.train.networks.registry import build_network, entry
+from derain.train.reach import receptive_radius
+from derain.train.recipe import Recipe, parse
+
+log = logging.getLogger(__name__)
+OPSET = 18
+PARITY = 1e-4
+"""The largest difference allowed between torch and ONNX, of the range 0..1."""
+
+
+class Core(nn.Module):
+    """The network as it is shipped: (N, 3, H, W) rainy -> restored, both in 0..1."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        return torch.as_tensor(self.network(rainy)[0].clamp(0, 1))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint holds: its recipe, the steps done and the averaged network."""
+
+    recipe: Recipe
+    step: int
+    network: nn.Module
+
+
+def load_checkpoint(path: Path) -> Trained:
+    """Reads a checkpoint of the trainer; UsageError where it is none."""
+    if not path.is_file():
+        raise UsageError(f"no checkpoint at {path}; give the checkpoint.pt of a run folder")
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        recipe = parse(content["recipe"], str(path))
+    except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+        raise UsageError(f"{path} is not a checkpoint of derain train: {error}") from error
+    network = build_network(recipe.network)
+    network.load_state_dict(content["average"])
+    return Trained(recipe, content["step"], network.eval())
+
+
+def to_onnx(network: nn.Module, multiple_of: int) -> onnx.ModelProto:
+    """ONNX of the network's core with dynamic N, H and W, asserted; float32, opset 18."""
+    example = torch.rand(2, 3, 4 * multiple_of, 6 * multiple_of)
+    batch = torch.export.Dim("batch", min=1)
+    height, width = (torch.export.Dim(name, min=1) * multiple_of for name in ("rows", "columns"))
+    shapes = ({0: batch, 2: height, 3: width},)
+    exported = torch.export.export(Core(network).eval(), (example,), dynamic_shapes=shapes)
+    program = torch.onnx.export(
+        exported, input_names=["rainy"], output_names=["restored"], opset_version=OPSET, verbose=False
+    )
+    assert program is not None
+    model = program.model_proto
+    for value in (*model.graph.input, *model.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        if any(dims[axis].HasField("dim_value") for axis in (0, 2, 3)):
+            raise DerainError(f"the export made {value.name} static: {[d.dim_value for d in dims]}")
+    return model
+
+
+def parity(network: nn.Module, model: onnx.ModelProto, multiple_of: int, seed: int = 0) -> float:
+    """The largest difference between torch and ONNX Runtime over three batches of other shapes, of 0..1."""
+    import onnxruntime  # noqa: PLC0415 - slow to import, and only used here
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    rng, core, worst = np.random.default_rng(seed), Core(network).eval(), 0.0
+    for shape in ((1, 3, 1, 1), (3, 3, 5, 2), (1, 3, 7, 9)):
+        n, c, h, w = shape
+        rainy = rng.random((n, c, h * multiple_of, w * multiple_of), np.float32)
+        with torch.no_grad():
+            expected = core(torch.from_numpy(rainy)).numpy()
+        (got,) = session.run(["restored"], {"rainy": rainy})
+        worst = max(worst, float(np.abs(np.asarray(got) - expected).max()))
+    return worst
+
+
+def commit() -> str:
+    """The commit of the checkout the code runs from, with "+changes" where it has some; "" outside one."""
+    folder = Path(__file__).parent
+    try:
+        head = run_git(folder, "rev-parse", "--short=12", "HEAD")
+        return head + (
+            "+changes" if run_git(folder, "status", "--porcelain", "--", "train", "engines") else ""
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def run_git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def export(
+    checkpoint: Path, output: Path, name: str | None = None, trained_at: str | None = None
+) -> ModelCard:
+    """Writes `checkpoint` as ONNX with its card to `output`; returns the card.
+
+    `trained_at`: the commit it was trained with, where that is not the one checked out now.
+    Raises DerainError where the ONNX differs from torch by more than PARITY.
+    """
+    trained = load_checkpoint(checkpoint)
+    recipe = trained.recipe
+    multiple_of = entry(recipe.network.name)[2]
+    model = to_onnx(trained.network, multiple_of)
+    difference = parity(trained.network, model, multiple_of)
+    if difference > PARITY:
+        raise DerainError(
+            f"the exported network differs from torch by {difference:.2e}, more than {PARITY:.0e}"
+        )
+    log.info("parity with torch: %.1e", difference)
+    card = ModelCard(
+        name=name or recipe.name,
+        version=version("derain"),
+        removes=recipe.removes,
+        halo=receptive_radius(trained.network, multiple_of),
+        multiple_of=multiple_of,
+        tiling=Tiling.EXACT,
+        licence=recipe.licence,
+        recipe=f"{recipe.name}, {trained.step} steps",
+        seed=recipe.seed,
+        commit=trained_at or commit(),
+        data=recipe.data.terms,
+        sha256=weights_sha256(model),
+    )
+    write_card(model, card)
+    temporary = output.with_name(f".{output.name}.tmp")
+    temporary.write_bytes(model.SerializeToString())
+    temporary.replace(output)
+    return card

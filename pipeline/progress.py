@@ -164,11 +164,7 @@ class JsonTeller(QuietTeller):
         """A progress event, unless the last one is fresh."""
         if time.monotonic() - self._told >= JSON_EVERY:
             self._told = time.monotonic()
-            fields = {
-                name: getattr(snapshot, name)
-                for name in ("frames", "expected", "held", "seconds", "fps", "eta")
-            }
-            self._write("progress", {**fields, "stages": milliseconds(snapshot.stages)})
+            self._write("progress", {**asdict(snapshot), "stages": milliseconds(snapshot.stages)})
 
     def end(self, end: End) -> None:
         """The end event."""
@@ -182,7 +178,7 @@ class JsonTeller(QuietTeller):
         if not self._heard:
             return
         try:
-            click.echo(json.dumps({"event": event, **fields}))
+            click.echo(json.dumps({"event": event, **{name: rounded(fields[name]) for name in fields}}))
         except BrokenPipeError as error:
             self._heard = False
             # What is left in Python's own buffer must not fail once more at exit.
@@ -239,6 +235,11 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def rounded(value: Any) -> Any:
+    """Floats to the thousandth, which is what JSON readers want to see; all else as it is."""
+    return round(value, 3) if isinstance(value, float) else value
 
 
 def milliseconds(stages: Mapping[str, StageTimes]) -> dict[str, dict[str, float]]:

@@ -1,0 +1,89 @@
+"""The choice of a backend: in order, with each refusal's reason, and nothing hidden."""
+
+import logging
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import onnx_models
+import pytest
+
+from derain.engines import onnxruntime, openvino, registry
+from derain.engines.engine import EngineOptions
+from derain.engines.errors import DerainError, UsageError
+from derain.engines.registry import BackendStatus, availability, open_engine
+
+REASON = "the driver is on holiday"
+
+
+def take_away(patch: pytest.MonkeyPatch, *backends: ModuleType) -> None:
+    for backend in backends:
+        patch.setattr(backend, "unavailable", lambda: REASON)
+
+
+def test_auto_takes_the_first(tmp_path: Path) -> None:
+    with open_engine(onnx_models.identity(tmp_path)) as engine:
+        assert engine.backend == registry.BACKENDS[0].name == "openvino"
+
+
+def test_auto_goes_on_to_the_next_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    take_away(monkeypatch, openvino)
+    with caplog.at_level(logging.WARNING), open_engine(onnx_models.identity(tmp_path)) as engine:
+        assert engine.backend == "onnxruntime"
+    assert f"backend openvino not taken: the backend openvino can't run here: {REASON}" in caplog.text
+
+
+def test_auto_goes_on_after_a_failure_to_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise DerainError("it broke")
+
+    monkeypatch.setattr(openvino, "OpenVINOEngine", fail)
+    with caplog.at_level(logging.WARNING), open_engine(onnx_models.identity(tmp_path)) as engine:
+        assert engine.backend == "onnxruntime"
+    assert "backend openvino not taken: it broke" in caplog.text
+
+
+def test_a_named_backend_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_away(monkeypatch, openvino)
+    with pytest.raises(DerainError, match=f"^the backend openvino can't run here: {REASON}$"):
+        open_engine(onnx_models.identity(tmp_path), EngineOptions(backend="openvino"))
+
+
+def test_no_backend_gives_every_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_away(monkeypatch, openvino, onnxruntime)
+    with pytest.raises(DerainError, match=rf"openvino: .*{REASON}; onnxruntime: .*{REASON}") as caught:
+        open_engine(onnx_models.identity(tmp_path))
+    assert caught.value.exit_code == 1
+
+
+def test_an_option_that_no_backend_takes_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"openvino .* 'fp8'.*; onnxruntime: .* 'fp8'"):
+        open_engine(onnx_models.identity(tmp_path), EngineOptions(precision="fp8"))
+
+
+def test_unknown_backends_are_told_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no backend 'cuda'; the backends are auto, openvino, onnxruntime"):
+        open_engine(onnx_models.identity(tmp_path), EngineOptions(backend="cuda"))
+
+
+def test_a_bad_model_is_not_tried_on_every_backend(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^the model .* has no derain card"):
+        open_engine(onnx_models.without_card(tmp_path))
+
+
+def test_availability_keeps_the_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert availability() == (BackendStatus("openvino", True, ""), BackendStatus("onnxruntime", True, ""))
+    take_away(monkeypatch, openvino)
+    assert availability()[0] == BackendStatus("openvino", False, REASON)
+
+
+@pytest.mark.parametrize("module", [openvino, onnxruntime])
+def test_a_missing_package_is_named(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = module.__name__.rpartition(".")[2]
+    monkeypatch.setitem(sys.modules, name, None)
+    assert module.unavailable() == f"the package {name} is not installed (pip install {name})"

@@ -11,7 +11,7 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 
 from derain.engines.errors import UsageError
-from derain.pipeline.sources.file import Cut
+from derain.pipeline.sources.cut import Cut
 from derain.pipeline.sources.probe import open_input
 
 STALE_TAGS = ("encoder", "duration", "bps", "number_of_frames", "number_of_bytes", "_statistics")

@@ -24,11 +24,12 @@ AV_TIME_BASE = 1_000_000
 
 @dataclass(frozen=True)
 class Probe:
-    """`info` of the main video stream, its index in the file, and the file's first time in seconds."""
+    """`info` of the main video stream, its index in the file; the file's first time and its length in seconds."""
 
     info: StreamInfo
     stream_index: int
     origin: Fraction
+    length: Fraction | None
 
 
 def open_input(path: Path) -> InputContainer:
@@ -75,7 +76,8 @@ def probe(path: Path, as_progressive: bool = False) -> Probe:
         info = describe(stream, first, path)
         refuse(info, first, stream, as_progressive)
         origin = Fraction(container.start_time or 0, AV_TIME_BASE)
-        return Probe(info, stream.index, origin)
+        length = Fraction(container.duration, AV_TIME_BASE) if container.duration else None
+        return Probe(info, stream.index, origin, length)
 
 
 def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:

@@ -69,7 +69,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"derain: {error}", err=True)
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        message = error.format_message()
+        click.echo(message if "\n" in message else f"derain: {message}", err=True)  # help, or a sentence
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("derain: interrupted", err=True)

@@ -14,14 +14,13 @@ class EchoHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line; with the traceback where the record has one."""
-        click.echo(self.format(record), err=True)
+        click.echo(f"derain: {record.levelname.lower()}: {self.format(record)}", err=True)
 
 
 @contextmanager
 def logging_to_stderr(level: str) -> Iterator[None]:
     """Shows what derain logs from `level` (one of LEVELS) up."""
     handler = EchoHandler()
-    handler.setFormatter(logging.Formatter("derain: %(levelname)s: %(message)s"))
     logger = logging.getLogger("derain")
     before = logger.level
     logger.setLevel(level.upper())

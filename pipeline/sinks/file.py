@@ -93,8 +93,10 @@ class FileSink:
             self._output.start_encoding()
         except (av.FFmpegError, ValueError) as error:
             self.discard()
+            chosen = ", ".join(f"{name}={value}" for name, value in self._encoding.options.items())
             raise UsageError(
-                f"{self.path} can't be begun with {self._encoding.codec}: {reason(error)}"
+                f"{self.path} can't be begun with {self._encoding.codec} ({chosen or 'no options'}): "
+                f"{reason(error)}"
             ) from error
 
     def write(self, frame: Frame) -> None:

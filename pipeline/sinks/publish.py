@@ -18,6 +18,7 @@ class Publication:
         check_target(target, inputs, overwrite)
         self._overwrite = overwrite
         self.temporary = target.with_name(f".{target.stem}.tmp-{secrets.token_hex(4)}{target.suffix}")
+        check_writable(self.temporary, target)
 
     @property
     def partial(self) -> Path:
@@ -74,5 +75,15 @@ def check_target(target: Path, inputs: tuple[Path, ...], overwrite: bool) -> Non
     folder = target.parent
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder} for the output {target.name}; make it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"the folder {folder} can't be written to; choose another place for {target.name}")
+
+
+def check_writable(temporary: Path, target: Path) -> None:
+    """Raises UsageError where no file can be made at `temporary`; tried, as permissions don't tell all."""
+    try:
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"the folder {target.parent} can't be written to ({why}); choose another place for {target.name}"
+        ) from error

@@ -40,6 +40,12 @@ def unavailable() -> str:
     return ""
 
 
+def precisions(core: Any) -> tuple[str, ...]:
+    """What this processor runs networks in, the default first; OpenVINO replaces others without a word."""
+    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return tuple(name for name, capability in _CAPABILITIES.items() if capability in able)
+
+
 class OpenVINOEngine(GraphEngine):
     """Compiles the graph for each input shape when it first comes: a fifth faster than one dynamic shape."""
 
@@ -49,7 +55,7 @@ class OpenVINOEngine(GraphEngine):
         super().__init__(model, options)
         self._ov = runtime()
         self._core = self._ov.Core()
-        self.precision = choose_precision(self.backend, options.precision, self._precisions())
+        self.precision = choose_precision(self.backend, options.precision, precisions(self._core))
         self._config = self._configure(options)
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         graph = with_pixel_edges(model.graph, options.dtype).SerializeToString()
@@ -58,10 +64,6 @@ class OpenVINOEngine(GraphEngine):
         except RuntimeError as error:
             raise failure(error, f"openvino can't read the model {model.path}") from error
         self._compile(None)  # only to find out now whether it can
-
-    def _precisions(self) -> tuple[str, ...]:
-        able = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        return tuple(name for name, capability in _CAPABILITIES.items() if capability in able)
 
     def _configure(self, options: EngineOptions) -> dict[str, Any]:
         config = {

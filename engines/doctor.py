@@ -1,0 +1,137 @@
+"""Finds out what this machine will run, and why each faster way is not taken."""
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import av.codec
+import cv2
+
+from derain.engines import cache, openvino, registry
+from derain.engines.machine import PACKAGES, Machine, installed, look
+from derain.engines.registry import BackendStatus
+
+CODECS = {"H.264": "h264", "H.265": "hevc", "VP9": "vp9", "AV1": "av1"}
+
+
+@dataclass(frozen=True)
+class FasterWay:
+    """A way to run networks faster than here and now, and what stands in its way on this machine."""
+
+    name: str
+    not_taken: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """Encoders of one codec in the FFmpeg that came with PyAV; `hardware` ones need their device as well."""
+
+    codec: str
+    software: tuple[str, ...]
+    hardware: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings. `backend`: what "auto" will run, "" where nothing can. `cache_bytes`: what lies there."""
+
+    machine: Machine
+    python: str
+    versions: dict[str, str | None]
+    ffmpeg: dict[str, str]
+    backend: str
+    backends: tuple[BackendStatus, ...]
+    faster: tuple[FasterWay, ...]
+    encoders: tuple[Encoders, ...]
+    window: str
+    cache: Path
+    cache_bytes: int
+
+
+def examine(cache_dir: Path | None = None) -> Report:
+    """Looks at everything; starts no work and changes nothing."""
+    machine = look()
+    backends = registry.availability()
+    place = cache.folder(cache_dir)
+    return Report(
+        machine=machine,
+        python=f"{platform.python_version()} ({sys.executable})",
+        versions={package: installed(package) for package in PACKAGES},
+        ffmpeg={name: ".".join(map(str, numbers)) for name, numbers in av.library_versions.items()},
+        backend=next((status.name for status in backends if status.usable), ""),
+        backends=backends,
+        faster=faster_ways(machine),
+        encoders=tuple(encoders(name, codec) for name, codec in CODECS.items()),
+        window=window(),
+        cache=place,
+        cache_bytes=cache.size(place),
+    )
+
+
+def faster_ways(machine: Machine) -> tuple[FasterWay, ...]:
+    """Each faster way with every reason against it that is true here."""
+    return (
+        FasterWay("TensorRT on an NVIDIA GPU", _against_tensorrt(machine)),
+        FasterWay("OpenVINO on an Intel GPU", _against_intel_gpu()),
+        FasterWay("INT8 on the CPU", ("this version of derain ships no INT8 network",)),
+        FasterWay("bf16 on the CPU", (_against_bf16(),)),
+    )
+
+
+def _against_tensorrt(machine: Machine) -> tuple[str, ...]:
+    reasons = [machine.no_gpu] if machine.no_gpu else []
+    if installed("tensorrt") is None and installed("tensorrt-cu13") is None:
+        reasons.append("the package tensorrt is not installed")
+    return (*reasons, "this version of derain has no TensorRT backend")
+
+
+def _against_intel_gpu() -> tuple[str, ...]:
+    reasons = ["this version of derain runs OpenVINO on the CPU only"]
+    if unavailable := openvino.unavailable():
+        return (unavailable, *reasons)
+    devices = openvino.runtime().Core().available_devices
+    if not any(device.startswith("GPU") for device in devices):
+        reasons.insert(0, f"OpenVINO sees no GPU (it sees {', '.join(devices)})")
+    return tuple(reasons)
+
+
+def _against_bf16() -> str:
+    if unavailable := openvino.unavailable():
+        return unavailable
+    if "bf16" not in openvino.precisions(openvino.runtime().Core()):
+        return "the processor has no bf16 instructions"
+    return "it rounds more than fp32 does, so it is not chosen unasked; try --precision bf16"
+
+
+def encoders(name: str, codec: str) -> Encoders:
+    """The encoders of `codec` (FFmpeg's name for it), in the order of their names."""
+    software: list[str] = []
+    hardware: list[str] = []
+    for candidate in sorted(av.codec.codecs_available):
+        try:
+            found = av.Codec(candidate, "w")
+        except av.codec.codec.UnknownCodecError:  # it only decodes
+            continue
+        if found.canonical_name == codec and found.name == candidate:
+            (hardware if _needs_hardware(found) else software).append(candidate)
+    return Encoders(name, tuple(software), tuple(hardware))
+
+
+def _needs_hardware(codec: av.Codec) -> bool:
+    capability = av.codec.Capabilities.hardware | av.codec.Capabilities.hybrid
+    return bool(codec.capabilities & capability) or codec.name.endswith("_v4l2m2m")
+
+
+def window() -> str:
+    """What OpenCV can show windows with, "" where it can't."""
+    framework = cv2.currentUIFramework()
+    if framework and sys.platform == "linux" and not _display():
+        return ""
+    return str(framework)
+
+
+def _display() -> str:
+    return os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY", "")

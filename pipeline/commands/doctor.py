@@ -1,0 +1,61 @@
+"""`derain doctor`: what this machine will run, and why each faster way is not taken."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+
+from derain.engines.doctor import Encoders, Report, examine
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Everything as one JSON object.")
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Say what this machine will run, and why each faster way is not taken.
+
+    The exit code is 1 where no backend can run.
+    """
+    report = examine()
+    if as_json:
+        click.echo(json.dumps(asdict(report), indent=2, default=str))
+    else:
+        for line in lines(report):
+            click.echo(line)
+    ctx.exit(0 if report.backend else 1)
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The report for people."""
+    yield from _machine(report)
+    yield ""
+    yield f"Networks run on: {report.backend or 'nothing, no backend works here'}"
+    for status in report.backends:
+        yield f"  {status.name}: {'works' if status.usable else status.reason}"
+    yield "Faster, but not taken:"
+    for way in report.faster:
+        yield f"  {way.name}: {'; '.join(way.not_taken)}"
+    yield ""
+    yield "Encoders:"
+    yield from (f"  {_encoders(found)}" for found in report.encoders)
+    yield f"Windows: {report.window or 'none (no display, or an OpenCV without a GUI)'}"
+    yield f"Compiled models: {report.cache} ({report.cache_bytes / 2**20:.1f} MiB)"
+
+
+def _machine(report: Report) -> Iterator[str]:
+    machine = report.machine
+    features = "not known on this system" if machine.features is None else ", ".join(machine.features)
+    yield f"System: {machine.system}"
+    yield f"Processor: {machine.cpu}, {machine.cores} cores, {machine.threads} threads ({features})"
+    yield f"Memory: {machine.memory / 2**30:.1f} GiB, {machine.memory_free / 2**30:.1f} GiB free"
+    yield f"GPU: {', '.join(machine.gpus) or machine.no_gpu}"
+    yield f"Python: {report.python}"
+    versions = (f"{name} {version or 'not installed'}" for name, version in report.versions.items())
+    yield f"Packages: {', '.join(versions)}"
+    yield f"FFmpeg: {', '.join(f'{name} {version}' for name, version in report.ffmpeg.items())}"
+
+
+def _encoders(found: Encoders) -> str:
+    hardware = f"; if the hardware is there: {', '.join(found.hardware)}" if found.hardware else ""
+    return f"{found.codec}: {', '.join(found.software) or 'none'}{hardware}"

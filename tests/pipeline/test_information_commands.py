@@ -1,0 +1,117 @@
+"""`derain doctor` and `derain models` as a user or a wrapper runs them."""
+
+import json
+from pathlib import Path
+
+import onnx_models
+import pytest
+
+from derain.engines import models, onnxruntime, openvino
+from derain.pipeline.cli import run
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, ...]:
+    """Two networks, as if they were shipped."""
+    first = onnx_models.identity(
+        tmp_path,
+        name=models.DEFAULT,
+        halo=12,
+        removes=("streaks", "drops"),
+        quality={"Rain100L": "28.5 dB (+1.6)"},
+        speed={"1280x720 on two cores": "14 fps"},
+        data=("photos (CC0)",),
+        recipe="realtime.toml",
+        seed=7,
+        commit="0123abc",
+    )
+    paths = (first, onnx_models.identity(tmp_path, name="other"))
+    monkeypatch.setattr(models, "shipped", lambda: paths)
+    return paths
+
+
+def test_models_shows_each_card(two: tuple[Path, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models"]) == 0
+    shown, other = capsys.readouterr().out.split("\n\n")
+    assert shown.splitlines()[0] == f"{models.DEFAULT} 1 (default)"
+    for fact in (
+        "removes: streaks, drops",
+        "quality: Rain100L: 28.5 dB (+1.6)",
+        "speed: 1280x720 on two cores: 14 fps",
+        "data: photos (CC0)",
+        "licence: MIT",
+        "trained: realtime.toml, seed 7, commit 0123abc",
+        "tiles: exact, halo 12 pixels, sizes in multiples of 1",
+        f"file: {two[0]} (",
+    ):
+        assert f"  {fact}" in shown
+    assert other.splitlines()[0] == "other 1"
+    assert "quality" not in other, "what a card does not tell is not made up"
+
+
+def test_models_on_a_terminal(
+    two: tuple[Path, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert run(["models"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{models.DEFAULT} 1 (default)" in shown
+    assert "streaks, drops" in shown
+
+
+def test_models_for_wrappers(two: tuple[Path, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["default"], second["default"]) == (True, False)
+    assert first["card"]["quality"] == {"Rain100L": "28.5 dB (+1.6)"}
+    assert first["card"]["removes"] == ["streaks", "drops"]
+    assert first["size"] == two[0].stat().st_size
+
+
+def test_models_reads_the_card_of_any_file(
+    two: tuple[Path, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = onnx_models.identity(tmp_path, name="mine")
+    assert run(["models", str(mine), "other"]) == 0
+    titles = [line for line in capsys.readouterr().out.splitlines() if line and not line.startswith(" ")]
+    assert titles == ["mine 1", "other 1"]
+
+
+def test_models_without_any(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(models, "shipped", lambda: ())
+    assert run(["models"]) == 0
+    assert "no network is shipped" in capsys.readouterr().out
+    assert run(["models", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_models_refuses_a_file_without_a_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", str(onnx_models.without_card(tmp_path))]) == 2
+    assert "has no derain card" in capsys.readouterr().err
+
+
+def test_doctor_says_what_will_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    for line in ("Networks run on: openvino", "  openvino: works", "  H.264: libx264", "Compiled models: "):
+        assert line in shown
+    assert "INT8 on the CPU: this version of derain ships no INT8 network" in shown
+
+
+def test_doctor_for_wrappers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["backend"] == "openvino"
+    assert report["machine"]["cores"] >= 1
+    assert report["versions"]["onnxruntime"]
+
+
+def test_doctor_fails_where_nothing_can_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for backend in (openvino, onnxruntime):
+        monkeypatch.setattr(backend, "unavailable", lambda: "it is broken")
+    assert run(["doctor"]) == 1
+    shown = capsys.readouterr().out
+    assert "Networks run on: nothing" in shown
+    assert "  openvino: it is broken" in shown

@@ -1,9 +1,10 @@
-"""From the planes a decoder gives to the RGB a network reads, and back, with the picture's own matrix and range.
+"""From the planes a decoder gives to the RGB a network reads, and back, with the picture's matrix and range.
 
 The exact paths of swscale are slower than its quick ones (4 ms against 0.3 ms for 1280x720) and worth it: the
 quick ones are a level off on the average, so that a picture nothing was done to comes back darker or lighter.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -13,6 +14,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from derain.engines.engine import Pixels
 from derain.engines.errors import UsageError
 from derain.pipeline.frame import Colour
+from derain.pipeline.source import StreamInfo
 
 UNSPECIFIED = 2
 LIMITED, FULL = 1, 2
@@ -21,8 +23,7 @@ HD_HEIGHT = 720
 
 SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """H.273 matrix coefficients -> swscale's number of the same."""
-NAMES = {
-    0: "RGB",
+UNKNOWN = {
     8: "YCgCo",
     11: "YDzDx",
     12: "chroma-derived",
@@ -43,8 +44,8 @@ def bit_depth(pixel_format: av.VideoFormat) -> int:
 
 
 def has_alpha(pixel_format: av.VideoFormat) -> bool:
-    """Whether a format carries transparency (a palette may, FFmpeg's pal8 does)."""
-    return any(component.is_alpha for component in pixel_format.components) or pixel_format.name == "pal8"
+    """Whether a format carries transparency."""
+    return any(component.is_alpha for component in pixel_format.components)
 
 
 def known_matrix(colour: Colour, height: int) -> int:
@@ -54,17 +55,17 @@ def known_matrix(colour: Colour, height: int) -> int:
     """
     if colour.matrix in SWSCALE_MATRIX:
         return colour.matrix
-    if colour.matrix in NAMES and colour.matrix != 0:
+    if colour.matrix in UNKNOWN:
         raise UsageError(
-            f"the video's colour matrix is {NAMES[colour.matrix]} (H.273 number {colour.matrix}), which derain does not "
-            "convert; it takes BT.601, BT.709, BT.2020, FCC and SMPTE 240M: convert it first, for example with "
-            'ffmpeg -i INPUT -vf "scale=out_color_matrix=bt709" OUTPUT'
+            f"the video's colour matrix is {UNKNOWN[colour.matrix]} (H.273 number {colour.matrix}), but derain "
+            "takes only BT.601, BT.709, BT.2020, FCC and SMPTE 240M; convert it first, for example with "
+            "ffmpeg -i INPUT -vf scale=out_color_matrix=bt709 OUTPUT"
         )
     return 1 if height >= HD_HEIGHT else 5
 
 
 def known_range(colour: Colour, pixel_format: str) -> int:
-    """The range a player would use: the tagged one, else full for the yuvj formats and limited for the rest."""
+    """The range a player would use: the tagged one, else full for the yuvj formats, limited for the rest."""
     if colour.range in (LIMITED, FULL):
         return colour.range
     return FULL if pixel_format.startswith("yuvj") else LIMITED
@@ -93,19 +94,36 @@ class ToRGB:
 
 
 def unpadded(frame: av.VideoFrame, dtype: Any) -> Pixels:
-    """The pixels of a packed RGB frame, (H, W, 3), C-contiguous; without a copy where its rows have no padding."""
-    plane = frame.planes[0]
-    rows = np.frombuffer(plane, dtype).reshape(frame.height, -1)  # type: ignore[call-overload]
+    """The pixels of a packed RGB frame, (H, W, 3), C-contiguous; no copy where its rows have no padding."""
+    rows: Pixels = np.frombuffer(frame.planes[0], dtype).reshape(frame.height, -1)
     return np.ascontiguousarray(rows[:, : frame.width * 3]).reshape(frame.height, frame.width, 3)
 
 
-class FromRGB:
-    """(H, W, 3) RGB, uint8 or uint16 -> pictures of `pixel_format` for an encoder, in `matrix` and `range`."""
+def written_colour(info: StreamInfo, pixel_format: str) -> Colour:
+    """The tags of an output in `pixel_format`: the input's own, unspecified where they were.
 
-    def __init__(self, pixel_format: str, matrix: int, colour_range: int) -> None:
+    Only where pictures go from RGB to YUV or back must the matrix be said anew.
+    """
+    rgb_in = av.VideoFormat(info.pixel_format, 2, 2).is_rgb
+    rgb_out = av.VideoFormat(pixel_format, 2, 2).is_rgb
+    colour = info.colour
+    if rgb_out:
+        return replace(colour, matrix=0, range=FULL)
+    if rgb_in:
+        return replace(colour, matrix=1 if info.height >= HD_HEIGHT else 6, range=LIMITED)
+    return replace(colour, range=FULL) if info.pixel_format.startswith("yuvj") else colour
+
+
+class FromRGB:
+    """(H, W, 3) RGB, uint8 or uint16 -> pictures of `pixel_format` for an encoder, coloured as `colour` says.
+
+    `height`: of the input, which decides how untagged pictures are read, and so how they are written.
+    """
+
+    def __init__(self, pixel_format: str, colour: Colour, height: int) -> None:
         self._format = av.VideoFormat(pixel_format, 2, 2)
-        self._matrix = SWSCALE_MATRIX[matrix]
-        self._range = FULL if self._format.is_rgb else colour_range
+        self._matrix = SWSCALE_MATRIX[known_matrix(colour, height)]
+        self._range = FULL if self._format.is_rgb else known_range(colour, pixel_format)
         self._reformatter = VideoReformatter()
 
     def __call__(self, pixels: Pixels) -> av.VideoFrame:

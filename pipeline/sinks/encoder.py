@@ -10,6 +10,8 @@ from av.codec.codec import PixFmtLoss, find_best_pix_fmt_of_list
 from av.container import OutputContainer
 
 from derain.engines.errors import UsageError
+from derain.pipeline.sinks.container import COUNT_FRAMES
+from derain.pipeline.sinks.hdr import encoder_words
 from derain.pipeline.source import StreamInfo
 
 log = logging.getLogger(__name__)
@@ -18,16 +20,22 @@ EIGHT_BIT = ("libx264", "libvpx-vp9", "mpeg4", "mpeg2video")
 DEEPER = ("libx265", "libx264", "libsvtav1", "ffv1")
 """Encoders by preference, for 8-bit and deeper pictures; the first that the container takes and FFmpeg has."""
 
+CONSTANT_QUALITY = {"global_quality": str(2 * 118), "flags": "+qscale"}
 LOOKS_LOSSLESS: dict[str, dict[str, str]] = {
     "libx264": {"crf": "16", "preset": "veryfast"},
     "libx265": {"crf": "17", "preset": "veryfast"},
-    "libvpx-vp9": {"crf": "20", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
-    "libsvtav1": {"crf": "20", "preset": "8"},
-    "mpeg4": {"qscale": "2"},
-    "mpeg2video": {"qscale": "2"},
-    "mjpeg": {"qscale": "2"},
+    "libvpx-vp9": {"crf": "16", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
+    "libsvtav1": {"crf": "18", "preset": "8"},
+    "mpeg4": CONSTANT_QUALITY,
+    "mpeg2video": CONSTANT_QUALITY,
+    "mjpeg": CONSTANT_QUALITY,
 }
-"""Options with which each encoder's picture can't be told from what it got."""
+"""Options with which each encoder's picture can't be told by eye from what it got."""
+RATE_OPTIONS = ("b", "qp", "crf", "cqp", "lossless", "global_quality")
+"""Options of which any one, given by the user, takes the place of the default quality."""
+PARAMETERS = {"libx264": "x264-params", "libx265": "x265-params", "libsvtav1": "svtav1-params"}
+"""The option in which an encoder takes further ones, joined by colons."""
+CHROMA_LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
 
 
 @dataclass(frozen=True)
@@ -43,23 +51,28 @@ def choose(
     container: OutputContainer,
     path: Path,
     info: StreamInfo,
+    size: tuple[int, int],
     codec: str | None,
     crf: float | None,
     options: Mapping[str, str],
 ) -> Encoding:
-    """The encoding of pictures like `info`'s in `container`. Raises UsageError where the wishes can't be met."""
-    name = codec or default_codec(container, path, info)
-    encoder = encoder_named(name, container, path)
+    """The encoding of `size` (width, height) pictures like `info`'s. Raises UsageError where it can't be."""
+    encoder = encoder_named(codec or default_codec(container, path, info), container, path)
+    asked = dict(options) if crf is None else {"crf": f"{crf:g}", **options}
+    check_options(encoder, asked)
     wishes = dict(LOOKS_LOSSLESS.get(encoder.name, {}))
-    if crf is not None:
-        wishes["crf"] = f"{crf:g}"
-    wishes.update(options)
-    check_options(encoder, wishes)
-    return Encoding(encoder.name, pixel_format(encoder, info), wishes)
+    if any(name in asked for name in RATE_OPTIONS):
+        wishes = {name: value for name, value in wishes.items() if name not in (*RATE_OPTIONS, "flags")}
+    if container.format.name in COUNT_FRAMES:
+        wishes["bf"] = "0"  # such a file keeps pictures in the order they are coded in
+    wishes["chroma_sample_location"] = CHROMA_LOCATIONS[info.colour.chroma_location]
+    wishes.update(asked)
+    add_parameters(encoder.name, info, wishes)
+    return Encoding(encoder.name, pixel_format(encoder, info, size), wishes)
 
 
 def takes(container: OutputContainer, codec: str) -> bool:
-    """Whether a container can hold a codec."""
+    """Whether a container can hold a codec; MPEG streams don't say and are tried."""
     return codec in container.supported_codecs or container.format.name in ("mpegts", "mpeg")
 
 
@@ -69,27 +82,24 @@ def default_codec(container: OutputContainer, path: Path, info: StreamInfo) -> s
         if name in av.codecs_available and takes(container, name):
             return name
     raise UsageError(
-        f"no encoder here fits {info.bit_depth}-bit pictures into the {container.format.name} format of {path.name}; "
-        "name the output .mp4 or .mkv, or choose an encoder with --codec"
+        f"no encoder here fits {info.bit_depth}-bit pictures into the {container.format.name} format of "
+        f"{path.name}; name the output .mp4 or .mkv, or choose an encoder with --codec"
     )
 
 
 def encoder_named(name: str, container: OutputContainer, path: Path) -> av.Codec:
     """The encoder called `name`. Raises UsageError where it is unknown, or the container can't hold it."""
+    others = ", ".join(alternatives(container)) or "none"
     try:
         encoder = av.Codec(name, "w")
     except ValueError as error:
-        raise UsageError(
-            f"there is no encoder named {name!r}; encoders for {path.name}: {', '.join(alternatives(container))}"
-        ) from error
+        raise UsageError(f"there is no encoder named {name!r}; those for {path.name} are {others}") from error
     if encoder.type != "video":
-        raise UsageError(
-            f"{name} encodes {encoder.type}, not video; try {', '.join(alternatives(container))}"
-        )
+        raise UsageError(f"the encoder {name!r} is for {encoder.type}, not video; take one of {others}")
     if not takes(container, encoder.name):
         raise UsageError(
-            f"the {container.format.name} format of {path.name} can't hold {name} video; "
-            f"it takes {', '.join(alternatives(container))}, and .mkv takes nearly everything"
+            f"the {container.format.name} format of {path.name} can't hold video of the encoder {name!r}; "
+            f"it takes {others}, and .mkv takes nearly every one"
         )
     return encoder
 
@@ -106,13 +116,23 @@ def check_options(encoder: av.Codec, options: Mapping[str, str]) -> None:
     names = {option.name for option in (*known.private, *known.generic)}
     for name in options:
         if name not in names:
-            private = sorted(option.name for option in known.private)
-            raise UsageError(f"{encoder.name} has no option {name!r}; its own are {', '.join(private[:40])}")
+            own = ", ".join(sorted(option.name for option in known.private)) or "none"
+            raise UsageError(f"the encoder {encoder.name} has no option {name!r}; its own are {own}")
 
 
-def pixel_format(encoder: av.Codec, info: StreamInfo) -> str:
-    """The encoder's format nearest to the input's; what is lost is logged."""
-    wanted = info.pixel_format.replace("yuvj", "yuv")
+def add_parameters(codec: str, info: StreamInfo, wishes: dict[str, str]) -> None:
+    """Adds the HDR description, and quietness, to an encoder's own parameters; the user's come last and win."""
+    words = {"log-level": "error"} if codec == "libx265" else {}
+    words |= encoder_words(codec, info.side_data)
+    option = PARAMETERS.get(codec)
+    if option is not None and words:
+        joined = ":".join(f"{name}={value}" for name, value in words.items())
+        wishes[option] = f"{joined}:{wishes[option]}" if wishes.get(option) else joined
+
+
+def pixel_format(encoder: av.Codec, info: StreamInfo, size: tuple[int, int]) -> str:
+    """The encoder's format nearest to the input's; what is lost is logged. Raises UsageError where none is."""
+    wanted = wanted_format(encoder, info, size)
     offered = [f.name for f in encoder.video_formats or [] if not f.name.startswith("yuvj")]
     offered = offered or [f.name for f in encoder.video_formats or []]
     if wanted in offered or not offered:
@@ -120,8 +140,20 @@ def pixel_format(encoder: av.Codec, info: StreamInfo) -> str:
     best, loss = find_best_pix_fmt_of_list(offered, wanted)
     if best is None:
         raise UsageError(
-            f"{encoder.name} takes none of the input's kind of pictures ({wanted}); try --codec ffv1"
+            f"the encoder {encoder.name} takes no pictures like the input's ({wanted}); try --codec ffv1"
         )
     if loss & (PixFmtLoss.DEPTH | PixFmtLoss.RESOLUTION | PixFmtLoss.CHROMA):
         log.warning("%s can't keep %s pictures; they are written as %s", encoder.name, wanted, best.name)
     return best.name
+
+
+def wanted_format(encoder: av.Codec, info: StreamInfo, size: tuple[int, int]) -> str:
+    """The input's format in planes; with full chroma where x264 and x265 need even sizes and these are odd."""
+    planes = {"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le", "nv16": "yuv422p"}
+    wanted = planes.get(info.pixel_format, info.pixel_format.replace("yuvj", "yuv"))
+    chroma = av.VideoFormat(wanted, 2, 2)
+    if encoder.name not in ("libx264", "libx265") or chroma.is_rgb:
+        return wanted
+    odd_width = size[0] % 2 and chroma.chroma_width(2) < 2
+    odd_height = size[1] % 2 and chroma.chroma_height(2) < 2
+    return wanted.replace("420p", "444p").replace("422p", "444p") if odd_width or odd_height else wanted

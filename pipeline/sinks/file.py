@@ -1,35 +1,51 @@
 """A video file as a sink: restored pictures encoded, every other stream copied from the input."""
 
+import logging
+from array import array
 from collections.abc import Mapping
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 from av.codec.context import Flags
-from av.container import OutputContainer
 from av.packet import Packet
 
 from derain.engines.errors import DerainError, UsageError
-from derain.pipeline.colour import FromRGB, known_matrix, known_range
+from derain.pipeline.colour import FromRGB, written_colour
 from derain.pipeline.frame import Frame
-from derain.pipeline.sinks.encoder import Encoding, choose
+from derain.pipeline.sinks.container import (
+    COUNT_FRAMES,
+    HOLD_CHAPTERS,
+    MOV_FAMILY,
+    lacks,
+    muxer_options,
+    open_container,
+)
+from derain.pipeline.sinks.describe import chapters, file_tags, video_tags
+from derain.pipeline.sinks.encoder import choose
 from derain.pipeline.sinks.publish import Publication
-from derain.pipeline.sinks.remux import STALE_TAGS, Copier
+from derain.pipeline.sinks.remux import Copier, refuse
+from derain.pipeline.sinks.verify import verify
 from derain.pipeline.sources.file import FileSource
 from derain.pipeline.sources.probe import reason
 
-MOV_FAMILY = ("mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v", "ismv")
+log = logging.getLogger(__name__)
 
 
 class FileSink:
     """Encodes frames into a video file, with every other stream of `source`'s file copied.
 
-    `size`: (width, height) of the frames where they differ from the source's (a comparison). Time stamps keep
-    the source's time base where the container can; Matroska and WebM count milliseconds, MPEG-TS and
-    MPEG-PS 1/90000 s, and round to them. Raises UsageError on opening where the container, the codec, an
-    option or a stream won't do. The target's name appears on `close`, when the file was found whole.
+    `codec`, `options`, `crf`: the encoder's; by default what looks lossless and the container takes. `size`:
+    (width, height) of the frames where it is not the source's. Time stamps keep the source's time base where
+    the container can; Matroska and WebM count milliseconds, MPEG-TS and -PS 1/90000 s, and round to them; AVI
+    counts pictures, and one that is not at its turn is an error.
+
+    Raises UsageError on opening where the container, the codec, an option or a stream won't do, having written
+    nothing. `dropped` says what was left out under `drop_unsupported`. The target's name appears on `close`,
+    once every picture was found at its time in the file.
     """
 
     def __init__(
@@ -45,69 +61,117 @@ class FileSink:
     ) -> None:
         self.path = Path(path)
         self._source = source
-        self._publication = Publication(self.path, (source.path,), overwrite)
+        self._size = size or (source.info.width, source.info.height)
+        self._times: array[int] = array("q")
+        self._end = Fraction(0)
         self._done = False
-        self.frames = 0
-        self._output = open_output(self._publication.temporary, self.path, source)
-        self._encoding = choose(self._output, self.path, source.info, codec, crf, options or {})
-        self._stream = self._add_video(size or (source.info.width, source.info.height))
-        self._copier = Copier(source.path, source.stream_index, source.cut, self._output, drop_unsupported)
-        self.dropped = self._copier.dropped
-        info = source.info
-        self._from_rgb = FromRGB(
-            self._encoding.pixel_format,
-            known_matrix(info.colour, info.height),
-            known_range(info.colour, info.pixel_format),
-        )
-        self._start()
+        self._publication = Publication(self.path, (source.path,), overwrite)
+        self._output = open_container(self._publication.temporary, self.path)
+        self._copier = Copier(source.path, source.stream_index, source.cut, self._output)
+        try:
+            self.dropped = self._left_out(drop_unsupported)
+            self._encoding = choose(
+                self._output, self.path, source.info, self._size, codec, crf, options or {}
+            )
+            self._begin()
+        except BaseException:
+            self.discard()
+            raise
 
-    def _add_video(self, size: tuple[int, int]) -> av.VideoStream:
-        info = self._source.info
-        rate = info.average_rate or info.real_rate
-        stream = self._output.add_stream(self._encoding.codec, rate=rate, options=self._encoding.options)
-        context = stream.codec_context
-        context.width, context.height = size
-        context.pix_fmt = self._encoding.pixel_format
-        context.time_base = info.time_base
-        stream.time_base = info.time_base
-        context.flags |= Flags.frame_duration
-        context.colorspace = info.colour.matrix
-        context.color_range = info.colour.range
-        context.color_primaries = info.colour.primaries
-        context.color_trc = info.colour.transfer
-        if info.sample_aspect_ratio:
-            context.sample_aspect_ratio = info.sample_aspect_ratio
-        if info.display_matrix:
-            stream.set_display_matrix(info.display_matrix)
-        return stream
+    @property
+    def frames(self) -> int:
+        """Frames taken so far."""
+        return len(self._times)
 
-    def _start(self) -> None:
-        with av.open(str(self._source.path)) as original:
-            self._output.metadata.update(original.metadata)
-            self._output.set_chapters(original.chapters())
-            video = original.streams[self._source.stream_index]
-            kept = {k: v for k, v in video.metadata.items() if not k.lower().startswith(STALE_TAGS)}
-            self._stream.metadata.update(kept)
-            self._stream.disposition = video.disposition
+    def _left_out(self, drop_unsupported: bool) -> list[str]:
+        source, name = self._source, self._output.format.name
+        missing = self._copier.refused + lacks(name, source.info, len(self._copier.original.chapters()))
+        if not drop_unsupported:
+            refuse(missing, name, source.path)
+        for what in missing:
+            log.warning("%s leaves out %s", self.path.name, what)
+        return missing
+
+    def _begin(self) -> None:
+        original, name = self._copier.original, self._output.format.name
+        tags = file_tags(original)
+        self._output.metadata.update(tags)
+        if name in HOLD_CHAPTERS:
+            self._output.set_chapters(chapters(original, self._source.cut))
+        self._output.container_options.update(muxer_options(name, self._source.info, tags))
+        self._copier.begin(self._add_video)
+        self._open_encoder()
         try:
             self._output.start_encoding()
+        except (av.FFmpegError, ValueError, OSError) as error:
+            raise UsageError(f"{self.path} can't be begun as {name}: {reason(error)}") from error
+
+    def _add_video(self) -> None:
+        info, encoding = self._source.info, self._encoding
+        rate = info.average_rate or info.real_rate or 25
+        self._base = 1 / Fraction(rate) if self._output.format.name in COUNT_FRAMES else info.time_base
+        stream: Any = self._output.add_stream(encoding.codec, rate=rate, options=dict(encoding.options))
+        context = stream.codec_context
+        context.width, context.height = self._size
+        context.pix_fmt = encoding.pixel_format
+        context.time_base = stream.time_base = self._base
+        context.flags |= Flags.frame_duration
+        context.thread_type = "AUTO"
+        if encoding.codec == "libx265" and self._output.format.name in MOV_FAMILY:
+            context.codec_tag = "hvc1"  # the one of the two names that Apple's players know
+        if info.display_matrix:
+            stream.set_display_matrix(info.display_matrix)
+        original = self._copier.original.streams[self._source.stream_index]
+        stream.metadata.update(video_tags(original))
+        stream.disposition = original.disposition
+        self._set_colour(context)
+        self._stream = stream
+
+    def _set_colour(self, context: Any) -> None:
+        info = self._source.info
+        colour = written_colour(info, self._encoding.pixel_format)
+        context.colorspace, context.color_range = colour.matrix, colour.range
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        if info.sample_aspect_ratio:
+            context.sample_aspect_ratio = info.sample_aspect_ratio
+        self._from_rgb = FromRGB(self._encoding.pixel_format, colour, info.height)
+
+    def _open_encoder(self) -> None:
+        try:
+            self._stream.codec_context.open()
         except (av.FFmpegError, ValueError) as error:
-            self.discard()
-            chosen = ", ".join(f"{name}={value}" for name, value in self._encoding.options.items())
+            width, height = self._size
+            given = ", ".join(f"{name}={value}" for name, value in self._encoding.options.items())
             raise UsageError(
-                f"{self.path} can't be begun with {self._encoding.codec} ({chosen or 'no options'}): "
-                f"{reason(error)}"
+                f"the encoder {self._encoding.codec} refuses {width}x{height} {self._encoding.pixel_format} "
+                f"pictures with {given} ({reason(error)}); try other options or another --codec"
             ) from error
 
     def write(self, frame: Frame) -> None:
         """Encodes one frame and copies what the other streams hold until its time. Raises DerainError."""
         picture = self._from_rgb(frame.pixels)
-        picture.pts, picture.time_base, picture.duration = frame.pts, frame.time_base, frame.duration
+        picture.pts, picture.time_base = self._place(frame), self._base
+        picture.duration = round(frame.duration * frame.time_base / self._base)
+        self._times.append(picture.pts)
+        self._end = (picture.pts + picture.duration) * self._base
         try:
             self._mux(self._stream.encode(picture))
         except (av.FFmpegError, OSError) as error:
-            raise DerainError(f"{self.path} can't be written: {reason(error)}") from error
-        self.frames += 1
+            raise self._failed(error) from error
+
+    def _place(self, frame: Frame) -> int:
+        """The frame's pts in the output's time base; DerainError where an AVI has no place for it."""
+        if frame.pts is None:
+            raise DerainError(f"{self.path}: frame {self.frames} has no time stamp")
+        if self._base == frame.time_base:
+            return frame.pts
+        time = frame.pts * frame.time_base
+        if abs(time - self.frames * self._base) > frame.time_base:
+            raise DerainError(
+                f"{self.path.name} counts {float(1 / self._base):g} pictures a second and can't hold one at "
+                f"{float(time):.3f} s as its number {self.frames}; name the output .mkv or .mp4"
+            )
+        return self.frames
 
     def _mux(self, packets: list[Packet]) -> None:
         for packet in packets:
@@ -117,31 +181,50 @@ class FileSink:
 
     def close(self) -> None:
         """Flushes, verifies and publishes under the final name. Raises DerainError."""
-        if self._done:
-            return
-        self._finish()
-        self._publication.publish()
+        if not self._done:
+            self._finish(None)
+            self._publication.publish()
 
     def keep_partial(self) -> Path | None:
-        """Ends early: NAME.partial.EXT, playable, with the other streams as far as the pictures go."""
+        """Ends early: NAME.partial.EXT, playable, the other streams as far as the pictures go.
+
+        None where no frame was taken yet. Raises DerainError.
+        """
         if self._done:
             return None
-        self._finish()
+        if not self._times:
+            self.discard()
+            return None
+        self._finish(self._end)
         return self._publication.publish_partial()
 
-    def _finish(self) -> None:
+    def _finish(self, end: Fraction | None) -> None:
+        """Writes what is left, of the other streams until `end`, and verifies; leaves nothing if that fails."""
+        try:
+            self._mux(self._stream.encode())
+            self._copier.copy_until(end)
+            index = self._stream.index
+            self._output.close()
+            verify(self._publication.temporary, self.path, index, self._times, self._base)
+        except (av.FFmpegError, OSError) as error:
+            raise self._failed(error) from error
+        except BaseException:
+            self.discard()
+            raise
         self._done = True
-        self._mux(self._stream.encode())
-        self._copier.copy_until(None)
-        self._output.close()
         self._copier.close()
+
+    def _failed(self, error: Exception) -> DerainError:
+        self.discard()
+        return DerainError(f"{self.path} can't be written: {reason(error)}")
 
     def discard(self) -> None:
         """Removes what was written; does nothing once closed or kept."""
         if self._done:
             return
         self._done = True
-        self._output.close()
+        with suppress(av.FFmpegError, OSError):  # what could not be written is thrown away all the same
+            self._output.close()
         self._copier.close()
         self._publication.discard()
 
@@ -155,19 +238,3 @@ class FileSink:
             self.close()
         else:
             self.discard()
-
-
-def open_output(temporary: Path, target: Path, source: FileSource) -> OutputContainer:
-    """Opens the temporary file for writing in the format of its name. Raises UsageError for an unknown one."""
-    options = {"avoid_negative_ts": "disabled"}
-    try:
-        container = av.open(str(temporary), "w")
-    except ValueError as error:
-        raise UsageError(
-            f"the container of {target.name} is not known by the ending {target.suffix!r}; "
-            "use .mp4, .mkv, .mov, .webm, .avi or .ts"
-        ) from error
-    if container.format.name in MOV_FAMILY:
-        options["video_track_timescale"] = str(source.info.time_base.denominator)
-    container.container_options.update(options)
-    return container

@@ -1,4 +1,4 @@
-"""What a video file holds, found before any work: its main stream, the description of its pictures, its refusals."""
+"""What a video file holds, found before any work: its main stream, its pictures' description, its refusals."""
 
 import struct
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from derain.engines.errors import UsageError
 from derain.pipeline.colour import bit_depth, has_alpha, known_matrix
 from derain.pipeline.frame import Colour
 from derain.pipeline.source import StreamInfo
+from derain.pipeline.sources.siting import chroma_location
 
 DISPLAY_MATRIX = "DISPLAYMATRIX"
 KEPT_SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", DISPLAY_MATRIX)
@@ -114,20 +115,21 @@ def describe(stream: VideoStream, frame: av.VideoFrame, path: Path) -> StreamInf
         codec=stream.codec_context.name,
         pixel_format=frame.format.name,
         rotation=frame.rotation,
-        colour=colour_of(frame),
+        colour=colour_of(frame, stream),
         path=path,
         display_matrix=struct.unpack("=9i", matrix) if matrix else None,
         side_data=side_data,
     )
 
 
-def colour_of(frame: av.VideoFrame) -> Colour:
-    """The tags of a decoded picture."""
+def colour_of(frame: av.VideoFrame, stream: VideoStream) -> Colour:
+    """The tags of a decoded picture and its stream."""
     return Colour(
         matrix=int(frame.colorspace),
         range=int(frame.color_range),
         primaries=int(frame.color_primaries),
         transfer=int(frame.color_trc),
+        chroma_location=chroma_location(stream),
     )
 
 

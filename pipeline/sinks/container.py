@@ -1,0 +1,71 @@
+"""What each output format can hold beside the pictures; formats that do not say by themselves."""
+
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+
+from derain.engines.errors import UsageError
+from derain.pipeline.source import StreamInfo
+
+MOV_FAMILY = frozenset(("mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v", "ismv"))
+MATROSKA = frozenset(("matroska", "webm"))
+HOLD_CHAPTERS = MOV_FAMILY | MATROSKA | {"asf", "nut", "ogg"}
+HOLD_ROTATION = MOV_FAMILY | MATROSKA
+COUNT_FRAMES = frozenset(("avi",))
+"""Formats without time stamps: the n-th picture is due at n / rate, and every stream begins at zero."""
+
+ITUNES_TAGS = frozenset(
+    "title author artist album album_artist comment copyright date creation_time description synopsis genre "
+    "composer grouping lyrics show episode_id network keywords track disc encoder encoded_by make model "
+    "location hd_video media_type gapless_playback compilation rating".split()
+)
+"""Tags that the MOV family stores in its common way; for others its second way ("mdta") is needed."""
+OLD_FILE_TAGS = frozenset(("major_brand", "minor_version", "compatible_brands", "encoder", "duration"))
+"""Tags that describe the input's file rather than what is in it; the muxer writes its own."""
+OLD_CODING_TAGS = (
+    "encoder",
+    "duration",
+    "bps",
+    "number_of_frames",
+    "number_of_bytes",
+    "_statistics",
+    "vendor_id",
+)
+"""Beginnings of tags that tell of the old pictures' coding; copied they would be untrue."""
+
+
+def open_container(temporary: Path, target: Path) -> OutputContainer:
+    """Opens `temporary` for writing in the format of its name. Raises UsageError for an unknown ending."""
+    try:
+        return av.open(str(temporary), "w")
+    except ValueError as error:
+        ending = f"the ending {target.suffix!r}" if target.suffix else "a name without an ending"
+        raise UsageError(
+            f"no video format is known by {ending} of the output {target.name}; "
+            "use .mp4, .mkv, .mov, .webm, .avi or .ts"
+        ) from error
+
+
+def muxer_options(format_name: str, info: StreamInfo, tags: dict[str, str]) -> dict[str, str]:
+    """Options with which a muxer leaves time stamps alone and keeps every tag."""
+    options = {"avoid_negative_ts": "disabled"}
+    if format_name in MOV_FAMILY:
+        options["video_track_timescale"] = str(info.time_base.denominator)
+        if not ITUNES_TAGS.issuperset(key.lower().split("-")[0] for key in tags):
+            options["movflags"] = "+use_metadata_tags"
+    if format_name in ("mpegts", "mpeg"):
+        options |= {"muxdelay": "0", "muxpreload": "0"}
+    if format_name == "mpegts":
+        options["mpegts_copyts"] = "1"
+    return options
+
+
+def lacks(format_name: str, info: StreamInfo, chapters: int) -> list[str]:
+    """What the input has beside its streams that the format can't hold, in words."""
+    missing = []
+    if chapters and format_name not in HOLD_CHAPTERS:
+        missing.append(f"its {chapters} chapters")
+    if info.display_matrix is not None and format_name not in HOLD_ROTATION:
+        missing.append(f"its rotation by {info.rotation} degrees")
+    return missing

@@ -57,7 +57,7 @@ def known_matrix(colour: Colour, height: int) -> int:
         return colour.matrix
     if colour.matrix in UNKNOWN:
         raise UsageError(
-            f"the video's colour matrix is {UNKNOWN[colour.matrix]} (H.273 number {colour.matrix}), but derain "
+            f"the video's colour matrix is {UNKNOWN[colour.matrix]} ({colour.matrix} in H.273), but derain "
             "takes only BT.601, BT.709, BT.2020, FCC and SMPTE 240M; convert it first, for example with "
             "ffmpeg -i INPUT -vf scale=out_color_matrix=bt709 OUTPUT"
         )
@@ -95,7 +95,7 @@ class ToRGB:
 
 def unpadded(frame: av.VideoFrame, dtype: Any) -> Pixels:
     """The pixels of a packed RGB frame, (H, W, 3), C-contiguous; no copy where its rows have no padding."""
-    rows: Pixels = np.frombuffer(frame.planes[0], dtype).reshape(frame.height, -1)
+    rows: Pixels = np.frombuffer(memoryview(frame.planes[0]), dtype).reshape(frame.height, -1)
     return np.ascontiguousarray(rows[:, : frame.width * 3]).reshape(frame.height, frame.width, 3)
 
 
@@ -110,8 +110,9 @@ def written_colour(info: StreamInfo, pixel_format: str) -> Colour:
     if rgb_out:
         return replace(colour, matrix=0, range=FULL)
     if rgb_in:
-        return replace(colour, matrix=1 if info.height >= HD_HEIGHT else 6, range=LIMITED)
-    return replace(colour, range=FULL) if info.pixel_format.startswith("yuvj") else colour
+        colour = replace(colour, matrix=1 if info.height >= HD_HEIGHT else 6, range=LIMITED)
+    full = info.pixel_format.startswith("yuvj") or pixel_format.startswith("yuvj")
+    return replace(colour, range=FULL) if full else colour
 
 
 class FromRGB:

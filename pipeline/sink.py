@@ -10,8 +10,8 @@ from derain.pipeline.frame import Frame
 class Sink(Protocol):
     """Takes frames in presentation order. Nothing has the final name until `close` verified it.
 
-    One thread at a time uses a sink, but not always the one that opened it: the runner writes, closes and keeps
-    from its encoding thread, and discards after that thread has ended.
+    One thread at a time uses a sink, but not always the one that opened it: the runner writes, closes and
+    keeps from its encoding thread, and discards after that thread has ended.
     """
 
     def write(self, frame: Frame) -> None:

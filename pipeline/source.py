@@ -78,7 +78,7 @@ def open_source(
     duration: Fraction | float | None = None,
     as_progressive: bool = False,
 ) -> Source:
-    """Opens what `url` names: a video file. Times in seconds. Raises UsageError where it can't be worked on."""
+    """Opens what `url` names: a video file. Times in seconds. Raises UsageError where that won't do."""
     from derain.pipeline.sources.file import FileSource  # noqa: PLC0415 - a source imports this module
 
     return FileSource(url, start, duration, as_progressive)

@@ -16,9 +16,39 @@ COUNT_FRAMES = frozenset(("avi",))
 """Formats without time stamps: the n-th picture is due at n / rate, and every stream begins at zero."""
 
 ITUNES_TAGS = frozenset(
-    "title author artist album album_artist comment copyright date creation_time description synopsis genre "
-    "composer grouping lyrics show episode_id network keywords track disc encoder encoded_by make model "
-    "location hd_video media_type gapless_playback compilation rating".split()
+    (
+        "title",
+        "author",
+        "artist",
+        "album",
+        "album_artist",
+        "comment",
+        "copyright",
+        "date",
+        "creation_time",
+        "description",
+        "synopsis",
+        "genre",
+        "composer",
+        "grouping",
+        "lyrics",
+        "show",
+        "episode_id",
+        "network",
+        "keywords",
+        "track",
+        "disc",
+        "encoder",
+        "encoded_by",
+        "make",
+        "model",
+        "location",
+        "hd_video",
+        "media_type",
+        "gapless_playback",
+        "compilation",
+        "rating",
+    )
 )
 """Tags that the MOV family stores in its common way; for others its second way ("mdta") is needed."""
 OLD_FILE_TAGS = frozenset(("major_brand", "minor_version", "compatible_brands", "encoder", "duration"))

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 EIGHT_BIT = ("libx264", "libvpx-vp9", "mpeg4", "mpeg2video")
 DEEPER = ("libx265", "libx264", "libsvtav1", "ffv1")
-"""Encoders by preference, for 8-bit and deeper pictures; the first that the container takes and FFmpeg has."""
+"""Encoders by preference, for 8-bit and deeper pictures; the first that is here and the container takes."""
 
 CONSTANT_QUALITY = {"global_quality": str(2 * 118), "flags": "+qscale"}
 LOOKS_LOSSLESS: dict[str, dict[str, str]] = {
@@ -35,6 +35,7 @@ RATE_OPTIONS = ("b", "qp", "crf", "cqp", "lossless", "global_quality")
 """Options of which any one, given by the user, takes the place of the default quality."""
 PARAMETERS = {"libx264": "x264-params", "libx265": "x265-params", "libsvtav1": "svtav1-params"}
 """The option in which an encoder takes further ones, joined by colons."""
+REORDERED = ("h264", "hevc", "vvc")
 CHROMA_LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
 
 
@@ -72,12 +73,18 @@ def choose(
 
 
 def takes(container: OutputContainer, codec: str) -> bool:
-    """Whether a container can hold a codec; MPEG streams don't say and are tried."""
+    """Whether a container can hold an encoder's video at the right times.
+
+    MPEG streams don't say and are tried. What counts pictures tells nothing of reordered ones: H.264 and HEVC
+    come out of such a file a picture late.
+    """
+    if container.format.name in COUNT_FRAMES and av.Codec(codec, "w").canonical_name in REORDERED:
+        return False
     return codec in container.supported_codecs or container.format.name in ("mpegts", "mpeg")
 
 
 def default_codec(container: OutputContainer, path: Path, info: StreamInfo) -> str:
-    """The first encoder of the preference list that the container takes. Raises UsageError where none does."""
+    """The first encoder by preference that the container takes. Raises UsageError where none does."""
     for name in DEEPER if info.bit_depth > 8 else (*EIGHT_BIT, *DEEPER):
         if name in av.codecs_available and takes(container, name):
             return name
@@ -121,7 +128,7 @@ def check_options(encoder: av.Codec, options: Mapping[str, str]) -> None:
 
 
 def add_parameters(codec: str, info: StreamInfo, wishes: dict[str, str]) -> None:
-    """Adds the HDR description, and quietness, to an encoder's own parameters; the user's come last and win."""
+    """Adds the HDR description, and quietness, to an encoder's parameters; the user's come last and win."""
     words = {"log-level": "error"} if codec == "libx265" else {}
     words |= encoder_words(codec, info.side_data)
     option = PARAMETERS.get(codec)
@@ -131,10 +138,10 @@ def add_parameters(codec: str, info: StreamInfo, wishes: dict[str, str]) -> None
 
 
 def pixel_format(encoder: av.Codec, info: StreamInfo, size: tuple[int, int]) -> str:
-    """The encoder's format nearest to the input's; what is lost is logged. Raises UsageError where none is."""
+    """The encoder's format nearest to the input's; a loss is logged. Raises UsageError where none is."""
     wanted = wanted_format(encoder, info, size)
-    offered = [f.name for f in encoder.video_formats or [] if not f.name.startswith("yuvj")]
-    offered = offered or [f.name for f in encoder.video_formats or []]
+    full_only = encoder.canonical_name == "mjpeg"  # JPEG knows no limited range
+    offered = [f.name for f in encoder.video_formats or [] if f.name.startswith("yuvj") == full_only]
     if wanted in offered or not offered:
         return wanted
     best, loss = find_best_pix_fmt_of_list(offered, wanted)
@@ -148,9 +155,11 @@ def pixel_format(encoder: av.Codec, info: StreamInfo, size: tuple[int, int]) -> 
 
 
 def wanted_format(encoder: av.Codec, info: StreamInfo, size: tuple[int, int]) -> str:
-    """The input's format in planes; with full chroma where x264 and x265 need even sizes and these are odd."""
+    """The input's format in planes; with full chroma where x264 and x265 want even sizes for less."""
     planes = {"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le", "nv16": "yuv422p"}
     wanted = planes.get(info.pixel_format, info.pixel_format.replace("yuvj", "yuv"))
+    if encoder.canonical_name == "mjpeg":
+        return wanted.replace("yuv", "yuvj", 1)
     chroma = av.VideoFormat(wanted, 2, 2)
     if encoder.name not in ("libx264", "libx265") or chroma.is_rgb:
         return wanted

@@ -1,5 +1,7 @@
 """A video file as a sink: restored pictures encoded, every other stream copied from the input."""
 
+from __future__ import annotations  # PyAV's Packet is generic in its type stubs only
+
 import logging
 from array import array
 from collections.abc import Mapping
@@ -43,9 +45,9 @@ class FileSink:
     the container can; Matroska and WebM count milliseconds, MPEG-TS and -PS 1/90000 s, and round to them; AVI
     counts pictures, and one that is not at its turn is an error.
 
-    Raises UsageError on opening where the container, the codec, an option or a stream won't do, having written
-    nothing. `dropped` says what was left out under `drop_unsupported`. The target's name appears on `close`,
-    once every picture was found at its time in the file.
+    Raises UsageError on opening where the container, the codec, an option or a stream won't do; nothing is
+    written then. `dropped` says what was left out under `drop_unsupported`. The target's name appears on
+    `close`, once every picture was found at its time in the file.
     """
 
     def __init__(
@@ -173,7 +175,7 @@ class FileSink:
             )
         return self.frames
 
-    def _mux(self, packets: list[Packet]) -> None:
+    def _mux(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
             if packet.dts is not None and packet.time_base is not None:
                 self._copier.copy_until(packet.dts * packet.time_base)
@@ -199,7 +201,7 @@ class FileSink:
         return self._publication.publish_partial()
 
     def _finish(self, end: Fraction | None) -> None:
-        """Writes what is left, of the other streams until `end`, and verifies; leaves nothing if that fails."""
+        """Writes what is left, the other streams until `end`, and verifies; leaves nothing if that fails."""
         try:
             self._mux(self._stream.encode())
             self._copier.copy_until(end)

@@ -62,7 +62,7 @@ def sync(path: Path) -> None:
 
 
 def check_target(target: Path, inputs: tuple[Path, ...], overwrite: bool) -> None:
-    """Raises UsageError where `target` can't be made: an input, a folder, existing, or in no writable folder."""
+    """Raises UsageError where `target` is an input, a folder, existing, or in no folder to write to."""
     for source in inputs:
         if target.exists() and source.exists() and target.samefile(source):
             raise UsageError(

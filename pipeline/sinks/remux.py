@@ -1,5 +1,7 @@
 """Copies every stream but the restored one, packet by packet, in step with the pictures."""
 
+from __future__ import annotations  # PyAV's Packet is generic in its type stubs only
+
 import io
 import logging
 from collections.abc import Callable, Iterator
@@ -26,7 +28,7 @@ ALWAYS = Fraction(-(10**9))
 
 
 def copyable(container: InputContainer, but: int) -> list[Stream]:
-    """The streams to be copied: all but number `but` and those the demuxer set aside (chapter texts of MP4)."""
+    """The streams to be copied: all but number `but` and what the demuxer set aside (MP4's chapter texts)."""
     return [s for s in container.streams if s.index != but and s.discard != Discard.all]
 
 
@@ -69,9 +71,9 @@ def fits(stream: Stream, format_name: str) -> bool:
 class Copier:
     """The other streams of a file on their way into `output`.
 
-    Opens the file itself, as `original`. `refused` names the streams that the output's format can't hold. Packets keep their
-    time stamps less the cut's shift, rounded to the stream's time base; a subtitle shown when the cut begins
-    is shown from there.
+    Opens the file itself, as `original`. `refused` names the streams that the output's format can't hold.
+    Packets keep their time stamps less the cut's shift, rounded to the stream's time base; a subtitle shown
+    when the cut begins is shown from there.
     """
 
     def __init__(self, path: Path, video_index: int, cut: Cut, output: OutputContainer) -> None:
@@ -83,11 +85,11 @@ class Copier:
         self._streams = [s for s in streams if fits(s, self._format)]
         self.refused = [in_words(s) for s in streams if s not in self._streams]
         self._copies: dict[int, Stream] = {}
-        self._packets: Iterator[Packet] = iter(())
-        self._next: Packet | None = None
+        self._packets: Iterator[Packet[Any]] = iter(())
+        self._next: Packet[Any] | None = None
 
     def begin(self, add_video: Callable[[], None]) -> None:
-        """Adds the streams to the output, in their order, the restored one among them; nothing is written yet."""
+        """Adds the streams to the output in their order, the restored one by `add_video`; writes nothing."""
         for stream in self.original.streams:
             if stream.index == self._video_index:
                 add_video()
@@ -113,7 +115,7 @@ class Copier:
             self._output.mux(self._next)
             self._next = next(self._packets, None)
 
-    def _read(self) -> Iterator[Packet]:
+    def _read(self) -> Iterator[Packet[Any]]:
         wanted = [self.original.streams[index] for index in self._copies]
         if not wanted:
             return
@@ -125,7 +127,7 @@ class Copier:
         except (av.FFmpegError, OSError) as error:
             log.warning("%s: its other streams can't be read to the end (%s)", self._path, reason(error))
 
-    def _place(self, packet: Packet) -> bool:
+    def _place(self, packet: Packet[Any]) -> bool:
         """Moves a packet to its time in the output; false where it has no place there."""
         stream, base = packet.stream, packet.time_base or Fraction(1)
         if stream.disposition & COVER:
@@ -140,7 +142,7 @@ class Copier:
         packet.dts = None if packet.dts is None else packet.dts - shift
         return not self._before_zero(packet, stream)
 
-    def _reaches_in(self, packet: Packet, stamp: int) -> bool:
+    def _reaches_in(self, packet: Packet[Any], stamp: int) -> bool:
         """Whether a subtitle begins before the cut and is still shown in it; then it begins with it."""
         start, base = self._cut.start, packet.time_base or Fraction(1)
         end = stamp + (packet.duration or 0)
@@ -150,7 +152,7 @@ class Copier:
         packet.pts, packet.dts, packet.duration = first, first, end - first
         return True
 
-    def _before_zero(self, packet: Packet, stream: Stream) -> bool:
+    def _before_zero(self, packet: Packet[Any], stream: Stream) -> bool:
         if self._format not in COUNT_FRAMES or packet.pts is None or packet.pts >= 0:
             return False
         log.warning(
@@ -163,7 +165,7 @@ class Copier:
         self.original.close()
 
 
-def due(packet: Packet) -> Fraction:
+def due(packet: Packet[Any]) -> Fraction:
     """When a packet is due in its container, in seconds; packets without any time are due at once."""
     stamp = packet.dts if packet.dts is not None else packet.pts
     return ALWAYS if stamp is None or packet.time_base is None else stamp * packet.time_base

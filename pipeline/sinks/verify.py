@@ -1,4 +1,4 @@
-"""Whether a written file holds every picture at its time: read back, packet by packet, before it gets its name."""
+"""Whether a written file holds every picture at its time: read back before it gets its name."""
 
 from array import array
 from fractions import Fraction

@@ -1,10 +1,13 @@
 """Packets in, pictures out in order of presentation, with a place kept for each that was lost."""
 
+from __future__ import annotations  # PyAV's Packet is generic in its type stubs only
+
 import heapq
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -14,7 +17,23 @@ from av.video.stream import VideoStream
 log = logging.getLogger(__name__)
 
 ONE_EACH = frozenset(
-    "h264 hevc vvc av1 libdav1d vp9 mpeg1video mpeg2video mjpeg prores dnxhd ffv1 huffyuv png rawvideo".split()
+    (
+        "h264",
+        "hevc",
+        "vvc",
+        "av1",
+        "libdav1d",
+        "vp9",
+        "mpeg1video",
+        "mpeg2video",
+        "mjpeg",
+        "prores",
+        "dnxhd",
+        "ffv1",
+        "huffyuv",
+        "png",
+        "rawvideo",
+    )
 )
 """Codecs of which every packet of a progressive stream gives one picture. Of others (VP8's hidden references,
 MPEG-4's packed pictures) one that gives none is missed only where the decoder reported an error."""
@@ -54,19 +73,19 @@ class Decoder:
                 yield from self._arrive(picture)
         yield from self._lost_before(None)
 
-    def _packets(self) -> Iterator[Packet]:
+    def _packets(self) -> Iterator[Packet[Any]]:
         try:
             yield from self._container.demux(self._stream)
         except (av.FFmpegError, OSError) as error:
             self.unreadable = error
             yield Packet()
 
-    def _expect(self, packet: Packet) -> None:
+    def _expect(self, packet: Packet[Any]) -> None:
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None:
             heapq.heappush(self._due, (stamp, packet.duration or self._duration))
 
-    def _decode(self, packet: Packet) -> list[av.VideoFrame]:
+    def _decode(self, packet: Packet[Any]) -> list[av.VideoFrame]:
         try:
             return list(self._stream.decode(packet if packet.size else None))
         except av.EOFError:

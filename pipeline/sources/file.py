@@ -27,9 +27,9 @@ RUN_UP = 1
 class FileSource:
     """The main video stream of a file. Each iteration decodes anew.
 
-    `start` and `duration`: seconds from the file's first time stamp; the pictures of a cut keep their distance
-    from it, counted from the file's own beginning. A picture that can't be decoded is replaced by the last good
-    one at its own time and counted in `held`. Frames last until the next one's pts.
+    `start` and `duration`: seconds from the file's first time stamp; the pictures of a cut are moved back by
+    `start`. A picture that can't be decoded is replaced by the last good one, at its own time, and counted in
+    `held`. Frames last until the next one's pts.
 
     Raises UsageError on opening for what can't be worked on, and DerainError while iterating where the
     pictures change size or begin to be interlaced. `path` and `info.time_base` are what a sink needs to copy
@@ -101,7 +101,7 @@ class FileSource:
         self.shortfall = self._what_is_missing(decoder)
 
     def _decode(self) -> tuple[Decoder, Iterator[Decoded]]:
-        """A decoder at the start of the cut: a little before it where the file can seek, else from the beginning."""
+        """A decoder a little before the cut where the file can seek, else at the file's beginning."""
         if self.cut.start is not None:
             container, stream = self._begin()
             container.seek(int((self.cut.start - RUN_UP) / self.info.time_base), stream=stream)

@@ -1,9 +1,10 @@
-"""What a video file holds, found before any work: its main stream, its pictures' description, its refusals."""
+"""What a video file holds, found before any work: its main stream, its pictures, why it is refused."""
 
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
 from av.container import InputContainer
@@ -25,7 +26,7 @@ AV_TIME_BASE = 1_000_000
 
 @dataclass(frozen=True)
 class Probe:
-    """`info` of the main video stream, its index in the file; the file's first time and its length in seconds."""
+    """`info` of the main video stream, its index; the file's first time and its length in seconds."""
 
     info: StreamInfo
     stream_index: int
@@ -65,12 +66,12 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
             if stream.codec_context is None:
                 raise UsageError(f"{path}: there is no decoder for its video stream {stream.index}")
             return stream
-    kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
-    raise UsageError(f"{path} has no video stream (it has {', '.join(kinds)}); derain works on pictures")
+    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    raise UsageError(f"{path} has no video stream (it holds {kinds}); derain works on pictures")
 
 
 def probe(path: Path, as_progressive: bool = False) -> Probe:
-    """Reads a file's description and decodes its first picture. Raises UsageError where derain can't take it."""
+    """Reads a file's description and decodes its first picture. Raises UsageError where it won't do."""
     with open_input(path) as container:
         stream = main_video(container, path)
         first = first_frame(container, stream, path)
@@ -99,7 +100,8 @@ def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> a
 
 def describe(stream: VideoStream, frame: av.VideoFrame, path: Path) -> StreamInfo:
     """The description of a video stream from its container and its first picture."""
-    side_data = {item.type.name: bytes(item) for item in frame.side_data if item.type.name in KEPT_SIDE_DATA}
+    items: list[Any] = list(cast(Any, frame.side_data))  # typed as a mapping, but gives its values
+    side_data = {item.type.name: bytes(item) for item in items if item.type.name in KEPT_SIDE_DATA}
     matrix = side_data.pop(DISPLAY_MATRIX, None)
     return StreamInfo(
         width=frame.width,
@@ -134,11 +136,11 @@ def colour_of(frame: av.VideoFrame, stream: VideoStream) -> Colour:
 
 
 def refuse(info: StreamInfo, frame: av.VideoFrame, stream: VideoStream, as_progressive: bool) -> None:
-    """Raises UsageError for pictures that would come out wrong: transparent, interlaced, of an unknown matrix."""
+    """Raises UsageError for what would come out wrong: transparent, interlaced, of an unknown matrix."""
     if has_alpha(frame.format):
         raise UsageError(
-            f"{info.path}: its pictures are transparent (pixel format {info.pixel_format}), which derain does not "
-            "keep; flatten them first, for example with ffmpeg -i INPUT -vf format=yuv420p OUTPUT"
+            f"{info.path}: its pictures are transparent (pixel format {info.pixel_format}), which derain "
+            "can't keep; flatten them first, for example with ffmpeg -i INPUT -vf format=yuv420p OUTPUT"
         )
     if not as_progressive and (
         frame.interlaced_frame or stream.codec_context.field_order in INTERLACED_ORDERS

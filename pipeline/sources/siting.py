@@ -1,4 +1,4 @@
-"""Where a video's chroma samples lie, which PyAV does not tell: read from a Matroska header made of the stream."""
+"""Where a video's chroma samples lie, which PyAV does not tell: read from a Matroska header made of it."""
 
 import io
 

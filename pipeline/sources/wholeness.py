@@ -8,7 +8,7 @@ SEGMENT = 0x18538067
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes are missing at the end of an MP4/MOV, Matroska/WebM or AVI/WAV file; 0 where none or unknown."""
+    """Bytes missing at the end of an MP4/MOV, Matroska/WebM or AVI file; 0 where none or not known."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
@@ -24,7 +24,7 @@ def missing_bytes(path: Path) -> int:
 
 
 def end_of_boxes(file: BinaryIO, size: int) -> int:
-    """Where the last of an MP4 file's outermost boxes ends, which is behind the file's end if it is cut off."""
+    """Where the last of an MP4 file's outermost boxes ends: behind the file's end if it is cut off."""
     at = 0
     while at < size:
         file.seek(at)

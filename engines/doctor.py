@@ -103,7 +103,7 @@ def _against_bf16() -> str:
         return unavailable
     if "bf16" not in openvino.precisions(openvino.runtime().Core()):
         return "the processor has no bf16 instructions"
-    return "it rounds more than fp32 does, so it is not chosen unasked; try --precision bf16"
+    return "results differ from those of fp32 by a level here and there; ask for it with --precision bf16"
 
 
 def encoders(name: str, codec: str) -> Encoders:

@@ -34,7 +34,7 @@ def prepare(chosen: Path | None, backend: str) -> Path | None:
         _own(place)
         with tempfile.TemporaryFile(dir=place):
             pass
-        thin_out(place)
+        thin_out(place, LIMIT)
     except OSError as error:
         log.warning("compiled models are not kept: the cache %s: %s", place, error.strerror or error)
         return None
@@ -51,7 +51,7 @@ def _own(place: Path) -> None:
         place.chmod(0o700)
 
 
-def thin_out(place: Path, limit: int = LIMIT) -> None:
+def thin_out(place: Path, limit: int) -> None:
     """Removes the least recently written files until at most `limit` bytes are left."""
     files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in place.iterdir())
     left = sum(size for _, size, _ in files)

@@ -77,5 +77,14 @@ def test_the_oldest_go_first(tmp_path: Path) -> None:
     assert cache.size(tmp_path) == 200
 
 
+def test_each_start_thins_it_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = cache.prepare(tmp_path, "openvino")
+    assert place is not None
+    (place / "old.blob").write_bytes(bytes(100))
+    monkeypatch.setattr(cache, "LIMIT", 50)
+    cache.prepare(tmp_path, "openvino")
+    assert cache.size(tmp_path) == 0
+
+
 def test_what_is_not_there_has_no_size(tmp_path: Path) -> None:
     assert cache.size(tmp_path / "none") == 0

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import onnx_models
 import pytest
+from onnx import helper
 
+from derain.engines.base import failure
 from derain.engines.engine import Engine, EngineOptions, Pixels
-from derain.engines.errors import DerainError, UsageError
+from derain.engines.errors import DerainError, MemoryShortError, UsageError
 from derain.engines.registry import BACKENDS, open_engine
 
 DTYPES = ("uint8", "uint16")
@@ -176,6 +178,31 @@ def test_a_failure_inside_is_told_in_one_sentence(tmp_path: Path, backend: str) 
             engine.infer(noise((1, 5, 5, 3)))
         assert "\n" not in str(caught.value)
         assert engine.infer(noise((1, 8, 8, 3))).shape == (1, 8, 8, 3), "the engine must live on"
+
+
+def test_a_network_it_cant_compile_is_told_at_once(tmp_path: Path, backend: str) -> None:
+    model = onnx_models.make([helper.make_node("Identity", ["rainy"], ["restored"])])
+    model.graph.node[0].op_type = "Umbrella"
+    path = onnx_models.save(model, tmp_path, onnx_models.CARD)
+    with pytest.raises(DerainError, match=rf"^{backend} can't .*the model .*Umbrella") as caught:
+        opened(path, backend)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("Exception from allocator.cpp:79:\nstd::bad_alloc\n"),
+        RuntimeError("bfc_arena.cc:360 Failed to allocate memory for requested buffer of size 768000000"),
+    ],
+)
+def test_memory_that_runs_short_has_its_own_error(error: Exception) -> None:
+    """The texts are those of the two runtimes under a limit; smaller tiles are tried on this error."""
+    told = failure(error, "restoring")
+    assert isinstance(told, MemoryShortError)
+    assert str(told) == "restoring: there is not enough memory"
+    assert not isinstance(failure(RuntimeError("else"), "restoring"), MemoryShortError)
 
 
 def test_threads_are_taken(tmp_path: Path, backend: str) -> None:

@@ -82,6 +82,29 @@ def test_availability_keeps_the_reasons(monkeypatch: pytest.MonkeyPatch) -> None
     assert availability()[0] == BackendStatus("openvino", False, REASON)
 
 
+def test_threads_reach_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    package = onnxruntime.runtime()
+    session = package.InferenceSession
+
+    def spy(graph: bytes, options: Any, **more: Any) -> Any:
+        given.append(options)
+        return session(graph, options, **more)
+
+    monkeypatch.setattr(package, "InferenceSession", spy)
+    open_engine(onnx_models.identity(tmp_path), EngineOptions("onnxruntime", threads=1)).close()
+    assert given[0].intra_op_num_threads == 1
+
+
+@pytest.mark.parametrize("module", [openvino, onnxruntime])
+def test_a_package_that_does_not_load_is_told(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ImportError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(module, "runtime", broken)
+    assert "can't be loaded: libgomp.so.1: cannot open" in module.unavailable()
+
+
 @pytest.mark.parametrize("module", [openvino, onnxruntime])
 def test_a_missing_package_is_named(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     name = module.__name__.rpartition(".")[2]

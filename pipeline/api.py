@@ -1,0 +1,150 @@
+"""The Python way in: open a derainer, give it arrays, pictures or a video."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+
+from derain.engines.card import ModelCard
+from derain.engines.engine import EngineOptions, Pixels
+from derain.engines.errors import DerainError, UsageError
+from derain.engines.registry import open_engine
+from derain.pipeline.frame import Frame
+from derain.pipeline.images import Image
+from derain.pipeline.restore import Restorer, TileChoice, check_strength
+from derain.pipeline.sources.file import FileSource
+
+
+class Derainer:
+    """A network made ready to take the rain out of arrays, pictures and videos. Use it in a `with`.
+
+    `model`: a shipped name, "auto", or the path of a .onnx file. `backend`, `precision`, `threads`,
+    `cache_dir`: see EngineOptions. `tile`: "auto", "none", or the pixels a side that a tile reads.
+    `strength`: 0 gives back the rainy pixels, 1 the restored ones. One thread at a time.
+
+    Raises UsageError for a value that can't be, DerainError where no backend runs the model.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "auto",
+        *,
+        backend: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        cache_dir: Path | None = None,
+        tile: TileChoice = "auto",
+        strength: float = 1.0,
+    ) -> None:
+        check_strength(strength)
+        self._model = model
+        self._options = EngineOptions(backend, precision, threads, cache_dir)
+        self._tile: TileChoice = tile
+        self._strength = strength
+        self._stack = ExitStack()
+        self._restorers: dict[str, Restorer] = {}
+        self._closed = False
+        self._restorer("uint8")
+
+    @property
+    def card(self) -> ModelCard:
+        """What the network removes, how well, what it was trained on, its licence."""
+        return self._restorer("uint8").engine.card
+
+    @property
+    def backend(self) -> str:
+        """The name of the backend that runs the network."""
+        return self._restorer("uint8").engine.backend
+
+    @property
+    def precision(self) -> str:
+        """The precision the backend runs it in."""
+        return self._restorer("uint8").engine.precision
+
+    def __call__(self, pixels: Pixels, out: Pixels | None = None) -> Pixels:
+        """Restores `pixels`, (H, W, 3) RGB, uint8 in 0..255 or uint16 in 0..65535, of any size from 1x1.
+
+        Gives a new array of the same shape and dtype, or `out`, C-contiguous, elsewhere in memory. Raises
+        UsageError for arrays of another kind, DerainError where the network fails.
+        """
+        check_pixels("pixels", pixels)
+        if out is not None:
+            check_out(out, pixels)
+        return self._restorer(pixels.dtype.name)(pixels, out)
+
+    def restore_image(self, image: Image) -> Image:
+        """Restores a picture; grey stays grey, alpha and metadata are the same."""
+        if image.pixels.ndim == 3:
+            return replace(image, pixels=self(image.pixels))
+        restored = self(cv2.cvtColor(image.pixels, cv2.COLOR_GRAY2RGB))
+        return replace(image, pixels=cv2.cvtColor(restored, cv2.COLOR_RGB2GRAY))
+
+    def video(
+        self,
+        path: str | Path,
+        start: float | Fraction | None = None,
+        duration: float | Fraction | None = None,
+        as_progressive: bool = False,
+    ) -> Iterator[Frame]:
+        """Yields the restored frames of a video file, each with its pts in its time base.
+
+        `start`, `duration`: seconds. The file is closed when the iteration ends, however it does. Raises
+        UsageError for a file that can't be worked on (interlaced, unless `as_progressive`).
+        """
+        return self._frames(FileSource(path, start, duration, as_progressive))
+
+    def _frames(self, source: FileSource) -> Iterator[Frame]:
+        with source:
+            for frame in source:
+                yield replace(frame, pixels=self(frame.pixels))
+
+    def _restorer(self, dtype: str) -> Restorer:
+        """The restorer for pixels of `dtype`; the network is compiled when the first of them come."""
+        if self._closed:
+            raise DerainError("this derainer was closed")
+        if dtype not in self._restorers:
+            engine = self._stack.enter_context(open_engine(self._model, replace(self._options, dtype=dtype)))
+            self._restorers[dtype] = Restorer(engine, self._tile, self._strength)
+        return self._restorers[dtype]
+
+    def close(self) -> None:
+        """Frees the network; a second call does nothing."""
+        self._closed = True
+        self._restorers.clear()
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_pixels(name: str, pixels: object) -> None:
+    """Raises UsageError for anything but an array (H, W, 3) of uint8 or uint16."""
+    takes = "derain takes (H, W, 3) RGB of uint8 or uint16"
+    if not isinstance(pixels, np.ndarray):
+        raise UsageError(f"{name} is of type {type(pixels).__name__}, not an array; {takes}")
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise UsageError(f"{name} has the shape {pixels.shape}; {takes}")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise UsageError(f"{name} has the dtype {pixels.dtype}; {takes}")
+
+
+def check_out(out: Pixels, pixels: Pixels) -> None:
+    """Raises UsageError for an array that can't receive the restored `pixels`."""
+    check_pixels("out", out)
+    if out.shape != pixels.shape or out.dtype != pixels.dtype or not out.flags.c_contiguous:
+        layout = "" if out.flags.c_contiguous else ", not C-contiguous"
+        raise UsageError(
+            f"out is {out.shape} of {out.dtype}{layout}; "
+            f"it has to be {pixels.shape} of {pixels.dtype}, C-contiguous"
+        )

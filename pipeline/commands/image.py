@@ -1,0 +1,170 @@
+"""`derain image INPUT OUTPUT`."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import click
+
+from derain.engines.engine import EngineOptions
+from derain.engines.errors import DerainError
+from derain.pipeline.api import Derainer
+from derain.pipeline.commands.video import number_option, threads_option
+from derain.pipeline.image_job import Done, ImageJob, ImageReport, restore_images
+from derain.pipeline.log import LEVELS, logging_to_stderr
+from derain.pipeline.restore import parse_tile
+
+
+class Teller:
+    """Lines for people on stderr: what runs, each picture unless `quiet`, what was done."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def begin(self, derainer: Derainer, count: int) -> None:
+        """The first line."""
+        card = derainer.card
+        pictures = "1 picture" if count == 1 else f"{count} pictures"
+        self._say(f"model {card.name} {card.version}, {derainer.backend} {derainer.precision}, {pictures}")
+
+    def tell(self, done: Done) -> None:
+        """A line for a picture; for a bad one always."""
+        if done.error:
+            self._say(f"derain: {done.error}")
+        elif not self._quiet:
+            self._say(
+                f"{done.number} of {done.count}: {done.task.output}, {done.width}x{done.height}, "
+                f"{done.seconds:.1f} s"
+            )
+
+    def end(self, message: str, exit_code: int, report: ImageReport | None) -> None:
+        """The last line; an error is said by whoever catches it."""
+        if exit_code == 0:
+            self._say(message)
+
+    def _say(self, line: str) -> None:
+        click.echo(line, err=True)
+
+    def __enter__(self) -> Self:
+        self._began = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Tells the end that an error makes."""
+        if isinstance(error, DerainError):
+            self.end(str(error), error.exit_code, None)
+        elif isinstance(error, KeyboardInterrupt):
+            self.end("interrupted", 130, None)
+
+
+class JsonTeller(Teller):
+    """JSON for programs, one object a line on stdout: start, image for each picture, end."""
+
+    def begin(self, derainer: Derainer, count: int) -> None:
+        """The start event."""
+        card = derainer.card
+        engine = {"backend": derainer.backend, "precision": derainer.precision}
+        self._write("start", {"model": card.name, "model_version": card.version, **engine, "images": count})
+
+    def tell(self, done: Done) -> None:
+        """An image event; `error` is null where it was restored, `files` are those written."""
+        files = [] if done.error else [str(path) for path in done.task.files]
+        fields = {name: getattr(done, name) for name in ("number", "count", "width", "height", "seconds")}
+        self._write(
+            "image", {"input": str(done.task.rainy), "files": files, **fields, "error": done.error or None}
+        )
+
+    def end(self, message: str, exit_code: int, report: ImageReport | None) -> None:
+        """The end event; `restored` and `failed` are null where an error ended the run."""
+        counts: dict[str, Any] = {"restored": None, "failed": None}
+        if report is not None:
+            counts = {"restored": len(report.done) - len(report.failed), "failed": len(report.failed)}
+        status = {0: "done", 130: "interrupted"}.get(exit_code, "failed")
+        seconds = time.monotonic() - self._began
+        fields = {"status": status, "exit_code": exit_code, "message": message, **counts, "seconds": seconds}
+        self._write("end", fields)
+
+    def _write(self, event: str, fields: Mapping[str, Any]) -> None:
+        click.echo(json.dumps({"event": event, **fields}))
+
+
+@click.command("image")
+@click.argument("input")
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--model", default="auto", metavar="NAME|FILE", help="A shipped network or a .onnx file.")
+@click.option("--backend", default="auto", metavar="NAME", help="auto, openvino or onnxruntime.")
+@click.option("--precision", default="auto", metavar="NAME", help="auto, fp32, or what the backend takes.")
+@click.option("--threads", callback=threads_option, metavar="N", help="Threads of the network.")
+@click.option("--tile", default="auto", metavar="auto|none|N", help="Restore in tiles of N pixels a side.")
+@click.option(
+    "--strength",
+    default="1",
+    callback=number_option(0, 1),
+    metavar="0..1",
+    help="How much of the rain to take: 0 leaves the picture, 1 restores it.",
+)
+@click.option(
+    "--quality",
+    callback=number_option(1, 100),
+    metavar="1..100",
+    help="Of JPEG (default 95) and WebP (default lossless).",
+)
+@click.option(
+    "--compare",
+    type=click.Choice(["side", "split"]),
+    help="Write rainy and restored in one picture: side by side, or each one half.",
+)
+@click.option(
+    "--rain-layer",
+    type=click.Path(path_type=Path),
+    metavar="FILE|FOLDER",
+    help="Also write what was taken away, around mid grey.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option("--json", "as_json", is_flag=True, help="Say how it goes as JSON lines on stdout.")
+@click.option("--no-progress", is_flag=True, help="Say only what runs, what failed and what was done.")
+@click.option("--log-level", type=click.Choice(LEVELS), default="warning", show_default=True)
+def command(
+    *,
+    backend: str,
+    precision: str,
+    threads: int | None,
+    tile: str,
+    quality: float | None,
+    as_json: bool,
+    no_progress: bool,
+    log_level: str,
+    **rest: Any,
+) -> int:
+    """Take the rain out of pictures: PNG, JPEG, WebP and TIFF.
+
+    INPUT is a file, a folder, or a pattern in quotes such as "photos/*.jpg"; for the last two OUTPUT is a
+    folder, in which the pictures keep their names. A bad picture among many is told and left out, and the
+    exit code is 1. Depth, transparency, EXIF, colour profile and resolution are kept.
+
+    With --json, stdout gets the events start, image and end, one JSON object a line.
+    """
+    engine = EngineOptions(backend=backend, precision=precision, threads=threads)
+    whole = None if quality is None else round(quality)
+    job = ImageJob(engine=engine, tile=parse_tile(tile), quality=whole, **rest)
+    with logging_to_stderr(log_level), (JsonTeller if as_json else Teller)(no_progress) as teller:
+        report = restore_images(job, teller.begin, teller.tell)
+        exit_code = 1 if report.failed else 0
+        teller.end(summary(report), exit_code, report)
+    if report.failed:
+        raise DerainError(summary(report))
+    return 0
+
+
+def summary(report: ImageReport) -> str:
+    """What was done, in one sentence."""
+    failed, count = len(report.failed), len(report.done)
+    alone = f"; {report.left_alone} other files left alone" if report.left_alone else ""
+    if failed:
+        return f"{failed} of {count} pictures could not be restored{alone}"
+    return f"restored {count} {'picture' if count == 1 else 'pictures'} in {report.seconds:.1f} s{alone}"

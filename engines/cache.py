@@ -58,7 +58,7 @@ def thin_out(place: Path, limit: int) -> None:
     for _, size, path in files:
         if left <= limit:
             return
-        path.unlink()
+        path.unlink(missing_ok=True)
         left -= size
 
 

@@ -79,9 +79,9 @@ def open_engine(model: str | Path, options: EngineOptions = EngineOptions()) -> 
             engine = backend.open(file, options)
         except DerainError as error:
             refusals.append((backend, error))
-            if len(candidates) > 1:
-                log.warning("backend %s not taken: %s", backend.name, error)
         else:
+            for refused, reason in refusals:
+                log.warning("backend %s not taken: %s", refused.name, reason)
             return engine
     raise _refused(file, refusals)
 

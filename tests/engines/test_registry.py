@@ -61,9 +61,12 @@ def test_no_backend_gives_every_reason(tmp_path: Path, monkeypatch: pytest.Monke
     assert caught.value.exit_code == 1
 
 
-def test_an_option_that_no_backend_takes_is_a_usage_error(tmp_path: Path) -> None:
+def test_an_option_that_no_backend_takes_is_a_usage_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(UsageError, match=r"openvino .* 'fp8'.*; onnxruntime: .* 'fp8'"):
         open_engine(onnx_models.identity(tmp_path), EngineOptions(precision="fp8"))
+    assert not caplog.records, "the error says it all"
 
 
 def test_unknown_backends_are_told_the_known_ones(tmp_path: Path) -> None:

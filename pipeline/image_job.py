@@ -138,23 +138,21 @@ def _restore(job: ImageJob, task: Task, derainer: Derainer) -> tuple[int, int]:
     """Reads, restores and writes one picture; gives its width and height."""
     try:
         rainy = read_image(task.rainy)
+        height, width = rainy.pixels.shape[:2]
         for path in task.files:
             check_fits(rainy, path)
-        restored = derainer.restore_image(rainy)
-        _write(job, task, rainy, restored)
+        result = derainer.restore_image(rainy)
+        if task.rain_layer is not None:
+            layer = Image(rain_layer(rainy.pixels, result.pixels), None, rainy.metadata)
+            _save(job, layer, task.rain_layer)
+            del layer
+        if job.compare is not None:
+            result = compared(rainy, result, job.compare)
+        del rainy  # large pictures: encoding needs its memory
+        _save(job, result, task.output)
     except MemoryError as error:
         raise DerainError(f"{task.rainy} needs more memory than there is") from error
-    height, width = rainy.pixels.shape[:2]
     return width, height
-
-
-def _write(job: ImageJob, task: Task, rainy: Image, restored: Image) -> None:
-    if task.rain_layer is not None:
-        layer = Image(rain_layer(rainy.pixels, restored.pixels), None, rainy.metadata)
-        _save(job, layer, task.rain_layer)
-    if job.compare is not None:
-        restored = compared(rainy, restored, job.compare)
-    _save(job, restored, task.output)
 
 
 def _save(job: ImageJob, image: Image, path: Path) -> None:

@@ -12,6 +12,14 @@ MOV_FAMILY = frozenset(("mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v", "ismv"
 MATROSKA = frozenset(("matroska", "webm"))
 HOLD_CHAPTERS = MOV_FAMILY | MATROSKA | {"asf", "nut", "ogg"}
 HOLD_ROTATION = MOV_FAMILY | MATROSKA
+HOLD_COVERS = frozenset(("mp4", "ipod", "matroska"))
+MPEG_TS_CODECS = frozenset(
+    """
+    h264 hevc vvc mpeg1video mpeg2video mpeg4 cavs dirac aac mp1 mp2 mp3 ac3 eac3 dts truehd opus s302m
+    dvb_subtitle dvb_teletext hdmv_pgs_subtitle hdmv_text_subtitle klv scte_35 timed_id3 smpte_2038
+    """.split()
+)
+"""The codecs that MPEG-TS has a name for."""
 COUNT_FRAMES = frozenset(("avi",))
 """Formats without time stamps: the n-th picture is due at n / rate, and every stream begins at zero."""
 

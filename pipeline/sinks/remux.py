@@ -15,7 +15,13 @@ from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 
 from derain.engines.errors import UsageError
-from derain.pipeline.sinks.container import COUNT_FRAMES, MATROSKA, MOV_FAMILY
+from derain.pipeline.sinks.container import (
+    COUNT_FRAMES,
+    HOLD_COVERS,
+    MATROSKA,
+    MOV_FAMILY,
+    MPEG_TS_CODECS,
+)
 from derain.pipeline.sources.cut import Cut
 from derain.pipeline.sources.probe import open_input, reason
 
@@ -40,6 +46,12 @@ def in_words(stream: Stream) -> str:
     return f"stream {stream.index} ({stream.type}, {codec}{language})"
 
 
+def codec_id(stream: Stream) -> str:
+    """FFmpeg's name of a stream's codec, the same for each of its decoders."""
+    context: Any = stream.codec_context
+    return str(context.codec.canonical_name) if context else str(getattr(stream, "name", None) or "")
+
+
 def add_copy(output: OutputContainer, stream: Stream) -> Stream:
     """Adds a stream to `output` that takes the packets of `stream` as they are."""
     copy = output.add_stream_from_template(stream, opaque=True)
@@ -56,9 +68,16 @@ def becomes_attachment(stream: Stream, format_name: str) -> bool:
 
 
 def fits(stream: Stream, format_name: str) -> bool:
-    """Whether a container format takes a stream: tried on a file in memory that holds it alone."""
+    """Whether a container format takes a stream: tried on a file in memory that holds it alone.
+
+    MPEG-TS takes anything and calls what it does not know data, MOV leaves covers out: these are known by name.
+    """
+    if stream.disposition & COVER and format_name not in HOLD_COVERS:
+        return False
+    if format_name == "mpegts" and codec_id(stream) not in MPEG_TS_CODECS:
+        return False
     if becomes_attachment(stream, format_name):
-        return format_name == "matroska"
+        return True
     try:
         with av.open(io.BytesIO(), "w", format=format_name) as trial:
             add_copy(trial, stream)

@@ -5,8 +5,8 @@ import io
 import av
 from av.video.stream import VideoStream
 
-CHROMA_SITING = {(1, 2): 1, (2, 2): 2, (1, 1): 3, (2, 1): 4, (1, 3): 5, (2, 3): 6}
-"""Matroska's (horizontal, vertical) chroma siting -> FFmpeg's AVChromaLocation."""
+CHROMA_SITING = {(1, 2): 1, (2, 2): 2, (1, 1): 3, (2, 1): 4}
+"""Matroska's (horizontal, vertical) chroma siting -> FFmpeg's AVChromaLocation; none for the bottom."""
 HORIZONTAL, VERTICAL = b"\x55\xb7\x81", b"\x55\xb8\x81"
 """Their element numbers, each with a size of one byte."""
 

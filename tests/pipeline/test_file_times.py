@@ -1,0 +1,103 @@
+"""No picture and no sound may move: every time stamp of the output is the input's."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import clips
+import media
+import pytest
+from clips import Clip
+from passing import pass_through
+
+MILLISECOND = Fraction(1, 1000)
+
+CLIPS = {
+    "constant": Clip(audio=["eng", "ger"]),
+    "B-frames": Clip(times=range(30), options={"bf": "3", "g": "12"}, audio=["eng"]),
+    "no B-frames": Clip(options={"bf": "0"}, audio=["eng"]),
+    "variable": Clip(
+        times=[0, 100, 150, 400, 410, 900, 1000, 2400, 2500, 2600], time_base=MILLISECOND, audio=["eng"]
+    ),
+    "NTSC": Clip(
+        times=range(0, 24 * 1001, 1001),
+        time_base=Fraction(1, 30000),
+        rate=Fraction(30000, 1001),
+        audio=["eng"],
+    ),
+    "film in 90 kHz ticks": Clip(
+        times=[round(n * Fraction(90000 * 1001, 24000)) for n in range(16)],
+        time_base=Fraction(1, 90000),
+        rate=Fraction(24000, 1001),
+    ),
+    "begins at five seconds": Clip(
+        times=range(450000, 490000, 3600),
+        time_base=Fraction(1, 90000),
+        audio=["eng"],
+        audio_start=Fraction(5),
+    ),
+    "sound begins later": Clip(times=range(30), audio=["eng"], audio_start=Fraction(1, 2)),
+    "sound begins earlier": Clip(times=range(25, 50), audio=["eng"], audio_start=Fraction(0)),
+    "one picture": Clip(times=[0], audio=["eng"]),
+}
+
+
+@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize("ending", ["mp4", "mov"])
+def test_every_time_stamp_stays_in_mp4_and_mov(name: str, ending: str, tmp_path: Path) -> None:
+    rainy = CLIPS[name].write(tmp_path / "rainy.mp4")
+    pass_through(rainy, tmp_path / f"clean.{ending}")
+    before, after = media.read(rainy), media.read(tmp_path / f"clean.{ending}")
+    assert after.times == before.times
+    if name != "variable":  # these files hold no rate; what is reported follows from the last picture coded
+        assert after.average_rate == before.average_rate
+    assert [s.packets for s in after.others()] == [s.packets for s in before.others()]
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_every_time_stamp_stays_from_matroska_to_matroska(name: str, tmp_path: Path) -> None:
+    rainy = CLIPS[name].write(tmp_path / "rainy.mkv")
+    pass_through(rainy, tmp_path / "clean.mkv")
+    before, after = media.read(rainy), media.read(tmp_path / "clean.mkv")
+    assert after.times == before.times
+    assert after.average_rate == before.average_rate
+    assert [s.packets for s in after.others()] == [s.packets for s in before.others()]
+
+
+@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize("ending, tick", [("mkv", MILLISECOND), ("ts", Fraction(1, 90000))])
+def test_times_are_off_by_less_than_a_tick_of_a_coarser_container(
+    name: str, ending: str, tick: Fraction, tmp_path: Path
+) -> None:
+    rainy = CLIPS[name].write(tmp_path / "rainy.mp4")
+    pass_through(rainy, tmp_path / f"clean.{ending}")
+    before, after = media.read(rainy), media.read(tmp_path / f"clean.{ending}")
+    assert close(after.times, before.times, tick)
+    for one, other in zip(after.others(), before.others(), strict=True):
+        assert close([t for t, _ in one.packets], [t for t, _ in other.packets], tick)
+
+
+def close(after: list[Fraction | None], before: list[Fraction | None], tick: Fraction) -> bool:
+    """Whether two lists of times agree within a tick."""
+    pairs = list(zip(after, before, strict=True))
+    return all(a is not None and b is not None and abs(a - b) < tick for a, b in pairs)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_an_edit_list_hides_the_same_pictures_and_sound(ending: str, tmp_path: Path) -> None:
+    whole = CLIPS["B-frames"].write(tmp_path / "whole.mp4")
+    rainy = clips.remux(whole, tmp_path / "rainy.mp4", shift=-5)
+    pass_through(rainy, tmp_path / f"clean.{ending}")
+    before, after = media.read(rainy), media.read(tmp_path / f"clean.{ending}")
+    assert len(before.times) == 25
+    assert after.times == before.times
+    tick = Fraction(0) if ending == "mp4" else MILLISECOND
+    sounds = zip(after.others()[0].packets, before.others()[0].packets, strict=True)
+    assert all(a and b and abs((a[0] or 0) - (b[0] or 0)) <= tick and a[1] == b[1] for a, b in sounds)
+
+
+def test_pictures_of_an_avi_go_in_and_come_out_by_their_number(tmp_path: Path) -> None:
+    rainy = Clip(codec="mpeg4", audio=["eng"], audio_codec="pcm_s16le").write(tmp_path / "rainy.avi")
+    pass_through(rainy, tmp_path / "clean.avi")
+    before, after = media.read(rainy), media.read(tmp_path / "clean.avi")
+    assert after.times == before.times
+    assert [p for _, p in after.others()[0].packets] == [p for _, p in before.others()[0].packets]

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from derain.pipeline.frame import Frame
+
+if TYPE_CHECKING:
+    from derain.pipeline.sources.file import FileSource
 
 
 class Sink(Protocol):
@@ -37,3 +40,13 @@ class Sink(Protocol):
     ) -> None:
         """Leaving with an error discards; leaving without one closes."""
         ...
+
+
+def open_sink(url: str | Path, source: "FileSource", **wishes: Any) -> Sink:
+    """Opens what `url` names: a video file beside whose pictures `source`'s other streams are copied.
+
+    `wishes`: as `FileSink` takes them. Raises UsageError where that won't do.
+    """
+    from derain.pipeline.sinks.file import FileSink  # noqa: PLC0415 - a sink imports this module's kin
+
+    return FileSink(url, source, **wishes)

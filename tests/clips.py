@@ -77,7 +77,7 @@ class Clip:
         return float((max(self.times, default=0) - min(self.times, default=0)) * self.time_base) + 0.1
 
     def _add_video(self, output: OutputContainer) -> Any:
-        stream = output.add_stream(self.codec, rate=self.rate, options=dict(self.options))
+        stream: Any = output.add_stream(self.codec, rate=self.rate, options=dict(self.options))
         stream.width, stream.height, stream.pix_fmt = self.width, self.height, self.pixel_format
         stream.codec_context.time_base = self.time_base
         stream.time_base = self.time_base
@@ -191,17 +191,30 @@ def cover(output: OutputContainer) -> Callable[[], None]:
     return lambda: None
 
 
-def remux(source: Path, path: Path, shift: int = 0, drop: Callable[[int], bool] | None = None) -> Path:
-    """Copies a clip's packets, `shift` video ticks later (by time for the rest); packets can be left out."""
-    with av.open(str(source)) as original, av.open(str(path), "w") as output:
+def remux(
+    source: Path,
+    path: Path,
+    shift: int = 0,
+    change: Callable[[int, Any], Any] | None = None,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Copies a clip's packets, `shift` video ticks later (by time for the rest).
+
+    `change` gets each video packet with its number and gives what is written for it, None for nothing.
+    """
+    with av.open(str(source)) as original, av.open(str(path), "w", container_options=options) as output:
         output.container_options["avoid_negative_ts"] = "disabled"
         copies = [output.add_stream_from_template(s, opaque=True) for s in original.streams]
         seconds = shift * (original.streams.video[0].time_base or SECOND)
-        for number, packet in enumerate(p for p in original.demux() if p.size):
-            if drop is not None and drop(number):
-                continue
-            by = round(seconds / (packet.time_base or SECOND))
-            packet.pts, packet.dts = (packet.pts or 0) + by, (packet.dts or 0) + by
-            packet.stream = copies[packet.stream_index]
-            output.mux(packet)
+        number = 0
+        for packet in original.demux():
+            index, kept = packet.stream_index, packet if packet.size else None
+            if kept is not None and change is not None and original.streams[index].type == "video":
+                kept = change(number, kept)
+                number += 1
+            if kept is not None:
+                by = round(seconds / (kept.time_base or SECOND))
+                kept.pts, kept.dts = (kept.pts or 0) + by, (kept.dts or 0) + by
+                kept.stream = copies[index]
+                output.mux(kept)
     return path

@@ -48,7 +48,7 @@ def read(path: Path) -> Media:
         streams = [describe(stream) for stream in container.streams]
         for packet in container.demux():
             if packet.size:
-                time = None if packet.pts is None else packet.pts * cast(Fraction, packet.time_base)
+                time = None if packet.pts is None else packet.pts * packet.time_base
                 streams[packet.stream_index].packets.append((time, bytes(packet)))
     with av.open(str(path)) as container:
         video = next(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)

@@ -1,5 +1,8 @@
 """What each output format can hold beside the pictures; formats that do not say by themselves."""
 
+from collections.abc import Sequence
+from fractions import Fraction
+from math import lcm
 from pathlib import Path
 
 import av
@@ -14,12 +17,16 @@ HOLD_CHAPTERS = MOV_FAMILY | MATROSKA | {"asf", "nut", "ogg"}
 HOLD_ROTATION = MOV_FAMILY | MATROSKA
 HOLD_COVERS = frozenset(("mp4", "ipod", "matroska"))
 MPEG_TS_CODECS = frozenset(
-    """
-    h264 hevc vvc mpeg1video mpeg2video mpeg4 cavs dirac aac mp1 mp2 mp3 ac3 eac3 dts truehd opus s302m
-    dvb_subtitle dvb_teletext hdmv_pgs_subtitle hdmv_text_subtitle klv scte_35 timed_id3 smpte_2038
-    """.split()
+    (
+        *("h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "cavs", "dirac"),
+        *("aac", "mp1", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus", "s302m"),
+        *("dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "hdmv_text_subtitle"),
+        *("klv", "scte_35", "timed_id3", "smpte_2038"),
+    )
 )
 """The codecs that MPEG-TS has a name for."""
+FINEST_MOVIE_CLOCK = 100_000_000
+"""Ticks a second of a MOV family file that are within what readers were written for."""
 COUNT_FRAMES = frozenset(("avi",))
 """Formats without time stamps: the n-th picture is due at n / rate, and every stream begins at zero."""
 
@@ -85,11 +92,20 @@ def open_container(temporary: Path, target: Path) -> OutputContainer:
         ) from error
 
 
-def muxer_options(format_name: str, info: StreamInfo, tags: dict[str, str]) -> dict[str, str]:
-    """Options with which a muxer leaves time stamps alone and keeps every tag."""
+def muxer_options(
+    format_name: str, info: StreamInfo, tags: dict[str, str], clocks: Sequence[Fraction]
+) -> dict[str, str]:
+    """Options with which a muxer leaves time stamps alone and keeps every tag.
+
+    `clocks`: time bases in which beginnings of streams must be told. The MOV family tells them in ticks of
+    its own, milliseconds by default: these are made fine enough for every one of `clocks`.
+    """
     options = {"avoid_negative_ts": "disabled"}
     if format_name in MOV_FAMILY:
         options["video_track_timescale"] = str(info.time_base.denominator)
+        common = lcm(*(clock.denominator for clock in clocks))
+        if 1 < common <= FINEST_MOVIE_CLOCK:
+            options["movie_timescale"] = str(common)
         if not ITUNES_TAGS.issuperset(key.lower().split("-")[0] for key in tags):
             options["movflags"] = "+use_metadata_tags"
     if format_name in ("mpegts", "mpeg"):

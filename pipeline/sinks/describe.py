@@ -1,5 +1,6 @@
-"""What a file says about itself (tags, chapters) on its way into the output."""
+"""What a file says about itself (tags, chapters, beginnings) on its way into the output."""
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from av.container import InputContainer
@@ -39,3 +40,12 @@ def cut_chapter(chapter: "Chapter", cut: Cut) -> "Chapter | None":
     last = end if cut.end is None else min(end, cut.end)
     moved = [round((time - cut.shift) / base) for time in (first, last)]
     return {**chapter, "start": moved[0], "end": moved[1]}
+
+
+def begin_clocks(original: InputContainer, cut: Cut) -> list[Fraction]:
+    """The time bases in which the streams' beginnings must be told, none where milliseconds will do."""
+    clocks = [stream.time_base for stream in original.streams if stream.time_base]
+    begins = [s.start_time * s.time_base for s in original.streams if s.start_time and s.time_base]
+    if cut.start is None and all((begin * 1000).denominator == 1 for begin in begins):
+        return []
+    return clocks

@@ -26,7 +26,7 @@ from derain.pipeline.sinks.container import (
     muxer_options,
     open_container,
 )
-from derain.pipeline.sinks.describe import chapters, file_tags, video_tags
+from derain.pipeline.sinks.describe import begin_clocks, chapters, file_tags, video_tags
 from derain.pipeline.sinks.encoder import choose
 from derain.pipeline.sinks.publish import Publication
 from derain.pipeline.sinks.remux import Copier, refuse
@@ -100,7 +100,8 @@ class FileSink:
         self._output.metadata.update(tags)
         if name in HOLD_CHAPTERS:
             self._output.set_chapters(chapters(original, self._source.cut))
-        self._output.container_options.update(muxer_options(name, self._source.info, tags))
+        clocks = begin_clocks(original, self._source.cut)
+        self._output.container_options.update(muxer_options(name, self._source.info, tags, clocks))
         self._copier.begin(self._add_video)
         self._open_encoder()
         try:
@@ -151,6 +152,12 @@ class FileSink:
 
     def write(self, frame: Frame) -> None:
         """Encodes one frame and copies what the other streams hold until its time. Raises DerainError."""
+        height, width = frame.pixels.shape[:2]
+        if (width, height) != self._size:
+            raise DerainError(
+                f"{self.path}: frame {self.frames} is {width}x{height}, but the others are "
+                f"{self._size[0]}x{self._size[1]}"
+            )
         picture = self._from_rgb(frame.pixels)
         picture.pts, picture.time_base = self._place(frame), self._base
         picture.duration = round(frame.duration * frame.time_base / self._base)

@@ -28,6 +28,7 @@ class Publication:
     def publish(self) -> None:
         """Syncs the temporary file to the disk and gives it the target's name. Raises DerainError."""
         if not self._overwrite and self.target.exists():
+            self.discard()
             raise DerainError(f"{self.target} appeared while the work went on; it was left as it is")
         self._rename(self.target)
 

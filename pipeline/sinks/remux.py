@@ -70,7 +70,7 @@ def becomes_attachment(stream: Stream, format_name: str) -> bool:
 def fits(stream: Stream, format_name: str) -> bool:
     """Whether a container format takes a stream: tried on a file in memory that holds it alone.
 
-    MPEG-TS takes anything and calls what it does not know data, MOV leaves covers out: these are known by name.
+    MPEG-TS takes anything and calls what it does not know data, MOV leaves covers out: told by name.
     """
     if stream.disposition & COVER and format_name not in HOLD_COVERS:
         return False

@@ -66,7 +66,9 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
             if stream.codec_context is None:
                 raise UsageError(f"{path}: there is no decoder for its video stream {stream.index}")
             return stream
-    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    kinds = ", ".join(sorted({stream.type for stream in container.streams}))
+    if not kinds:
+        raise UsageError(f"{path} has no pictures (its length is zero)")
     raise UsageError(f"{path} has no video stream (it holds {kinds}); derain works on pictures")
 
 
@@ -94,7 +96,7 @@ def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> a
         except av.InvalidDataError:
             errors += 1
     if not packets:
-        raise UsageError(f"{path}: its video stream has no pictures (its length is zero)")
+        raise UsageError(f"{path} has no pictures (its length is zero)")
     raise UsageError(f"{path}: none of its {packets} pictures can be decoded ({errors} are damaged)")
 
 

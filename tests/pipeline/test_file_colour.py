@@ -30,9 +30,9 @@ def bar_levels(matrix: int, full: bool, bits: int) -> list[tuple[int, int, int]]
         u, v = (b - y) / (2 - 2 * kb), (r - y) / (2 - 2 * kr)
         top = (1 << bits) - 1
         if full:
-            levels = (y * top, u * top + 128 * scale, v * top + 128 * scale)
+            levels = [y * top, u * top + 128 * scale, v * top + 128 * scale]
         else:
-            levels = tuple(x * scale for x in (16 + 219 * y, 128 + 224 * u, 128 + 224 * v))
+            levels = [x * scale for x in (16 + 219 * y, 128 + 224 * u, 128 + 224 * v)]
         found.append((round(levels[0]), round(levels[1]), round(levels[2])))
     return found
 

@@ -83,7 +83,7 @@ class TilePlan:
     @property
     def aligned(self) -> bool:
         """True where one tile is exactly the frame, so that the frame can be used in its place."""
-        return self.whole and self.read_shape == (self.height, self.width)
+        return self.read_shape == (self.height, self.width)
 
     def read(self, frame: Pixels, tile: Tile, out: Pixels) -> None:
         """Copies what `tile` reads of `frame` (height, width, 3) into `out` (*read_shape, 3)."""

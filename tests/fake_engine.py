@@ -45,6 +45,7 @@ class FakeEngine:
     def infer(self, batch: Pixels, out: Pixels | None = None) -> Pixels:
         if batch.size // 3 > self.most:
             raise MemoryShortError("the memory is gone")
+        assert batch.flags.c_contiguous, "engines take contiguous batches"
         self.batches.append(batch)
         result = self.function(batch)
         if out is None:

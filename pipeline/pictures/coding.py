@@ -13,10 +13,17 @@ from derain.pipeline.pictures.metadata import Header, PictureError
 JPEG_QUALITY = 95
 LOSSLESS_WEBP = 101
 PNG_EFFORT = 4
+MOST_PIXELS, MOST_SIDE = 1 << 30, 1 << 20
+"""What OpenCV decodes at most, unless its environment variables say otherwise."""
 
 
 def decode(data: bytes, header: Header) -> Pixels:
     """The pixels (H, W, channels), or (H, W) of one channel, RGB order, in stored orientation."""
+    if header.width * header.height > MOST_PIXELS or max(header.width, header.height) > MOST_SIDE:
+        raise PictureError(
+            f"has {header.width}x{header.height} pixels; of this format derain reads {MOST_PIXELS:,}, "
+            f"{MOST_SIDE:,} a side"
+        )
     flags = cv2.IMREAD_UNCHANGED
     if header.channels in (1, 3):
         kind = cv2.IMREAD_GRAYSCALE if header.channels == 1 else cv2.IMREAD_COLOR_RGB

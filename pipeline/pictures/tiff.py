@@ -28,6 +28,8 @@ GREY, COLOURS, PALETTE = (0, 1), (2, 6), 3
 ADOBE_DEFLATE, HORIZONTAL = 8, 2
 STRIP = 1 << 20
 """Bytes of pixels in a strip, about."""
+MOST_PIXELS = (1 << 28) - 1
+"""What FFmpeg decodes, a margin around the picture included."""
 MOST = 0xFFFFFFFF
 """Bytes that a TIFF's 32-bit places reach."""
 
@@ -58,6 +60,8 @@ def inspect(data: bytes) -> Header:
     width, height = _number(tags, order, WIDTH, 0), _number(tags, order, HEIGHT, 0)
     if not width or not height:
         raise PictureError("has no picture in it")
+    if (width + 128) * (height + 128) > MOST_PIXELS:
+        raise PictureError(f"has {width}x{height} pixels; of TIFF derain reads {MOST_PIXELS:,} at most")
     return Header(width, height, _channels(tags, order), _bits(tags, order), _metadata(tags, order))
 
 

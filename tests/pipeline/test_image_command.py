@@ -101,6 +101,16 @@ def test_a_folder_goes_on_past_bad_files(
     assert "derain: 2 of 5 pictures could not be restored" in told.splitlines()[-1]
 
 
+def test_one_existing_result_stops_a_folder_before_it_begins(
+    photos: Path, tmp_path: Path, negative: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out/more").mkdir(parents=True)
+    (tmp_path / "out/more/c.webp").touch()
+    assert image(photos, tmp_path / "out", "--model", negative) == 2
+    assert files_in(tmp_path / "out") == ["more/c.webp"]
+    assert "c.webp exists; --overwrite replaces it" in capsys.readouterr().err
+
+
 def test_sixteen_bits_grey_and_alpha_survive(tmp_path: Path, negative: str) -> None:
     rainy = Image(noise(9, 13, dtype=np.uint16), noise(9, 13, dtype=np.uint16)[::-1])
     write_image(rainy, tmp_path / "rainy.png")

@@ -89,6 +89,8 @@ def test_other_libraries_read_our_tiff(tmp_path: Path, channels: int, dtype: Any
     image = Image(np.ascontiguousarray(colours), pixels[:, :, -1] if channels in (2, 4) else None)
     write_image(image, tmp_path / "picture.tif")
     assert np.array_equal(tifffile.imread(tmp_path / "picture.tif").reshape(pixels.shape), pixels)
+    (place,) = struct.unpack_from("<I", (tmp_path / "picture.tif").read_bytes(), 4)
+    assert place % 2 == 0
 
 
 def test_other_libraries_read_our_grey_png_with_alpha(tmp_path: Path) -> None:

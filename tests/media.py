@@ -44,13 +44,13 @@ class Media:
 
 def read(path: Path) -> Media:
     """Reads a whole file."""
-    with av.open(str(path)) as container:
+    with av.open(f"file:{path}") as container:
         streams = [describe(stream) for stream in container.streams]
         for packet in container.demux():
             if packet.size:
                 time = None if packet.pts is None else packet.pts * packet.time_base
                 streams[packet.stream_index].packets.append((time, bytes(packet)))
-    with av.open(str(path)) as container:
+    with av.open(f"file:{path}") as container:
         video = next(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
         base = cast(Fraction, video.time_base)
         frames = list(container.decode(video))
@@ -81,7 +81,7 @@ def describe(stream: Any) -> Packets:
 
 def pixels(path: Path, number: int = 0) -> npt.NDArray[Any]:
     """Picture `number` of the first video as its coded planes, each (H, W), in an array of objects."""
-    with av.open(str(path)) as container:
+    with av.open(f"file:{path}") as container:
         frames = list(container.decode(video=0))
         return planes(frames[number])
 

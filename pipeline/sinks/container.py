@@ -1,6 +1,7 @@
 """What each output format can hold beside the pictures; formats that do not say by themselves."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
@@ -11,9 +12,10 @@ from av.container import OutputContainer
 from derain.engines.errors import UsageError
 from derain.pipeline.source import StreamInfo
 
-MOV_FAMILY = frozenset(("mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v", "ismv"))
+MOV_FAMILY = frozenset(("mp4", "mov", "ipod", "3gp", "3g2", "f4v"))
 MATROSKA = frozenset(("matroska", "webm"))
-HOLD_CHAPTERS = MOV_FAMILY | MATROSKA | {"asf", "nut", "ogg"}
+WRITTEN = MOV_FAMILY | MATROSKA | {"avi", "mpegts"}
+HOLD_CHAPTERS = MOV_FAMILY | MATROSKA
 HOLD_ROTATION = MOV_FAMILY | MATROSKA
 HOLD_COVERS = frozenset(("mp4", "ipod", "matroska"))
 MPEG_TS_CODECS = frozenset(
@@ -81,15 +83,21 @@ OLD_CODING_TAGS = (
 
 
 def open_container(temporary: Path, target: Path) -> OutputContainer:
-    """Opens `temporary` for writing in the format of its name. Raises UsageError for an unknown ending."""
-    try:
-        return av.open(str(temporary), "w")
-    except ValueError as error:
-        ending = f"the ending {target.suffix!r}" if target.suffix else "a name without an ending"
-        raise UsageError(
-            f"no video format is known by {ending} of the output {target.name}; "
-            "use .mp4, .mkv, .mov, .webm, .avi or .ts"
-        ) from error
+    """Opens `temporary` for writing in the format of its name.
+
+    Raises UsageError for an ending that is unknown or not of a format that was seen to keep every time stamp:
+    FLV, ASF, MPEG-PS and raw streams move or lose them, playlists are many files.
+    """
+    container = None
+    with suppress(ValueError):  # an unknown ending
+        container = av.open(f"file:{temporary}", "w")
+    if container is not None and container.format.name in WRITTEN:
+        return container
+    ending = f"the ending {target.suffix!r}" if target.suffix else "a name without an ending"
+    raise UsageError(
+        f"derain writes no video under {ending} of the output {target.name}; "
+        "use .mp4, .mkv, .mov, .webm, .avi or .ts"
+    )
 
 
 def muxer_options(
@@ -108,8 +116,6 @@ def muxer_options(
             options["movie_timescale"] = str(common)
         if not ITUNES_TAGS.issuperset(key.lower().split("-")[0] for key in tags):
             options["movflags"] = "+use_metadata_tags"
-    if format_name in ("mpegts", "mpeg"):
-        options |= {"muxdelay": "0", "muxpreload": "0"}
     if format_name == "mpegts":
         options["mpegts_copyts"] = "1"
     return options

@@ -10,13 +10,13 @@ from av.codec.codec import PixFmtLoss, find_best_pix_fmt_of_list
 from av.container import OutputContainer
 
 from derain.engines.errors import UsageError
-from derain.pipeline.sinks.container import COUNT_FRAMES
+from derain.pipeline.sinks.container import COUNT_FRAMES, MPEG_TS_CODECS
 from derain.pipeline.sinks.hdr import encoder_words
 from derain.pipeline.source import StreamInfo
 
 log = logging.getLogger(__name__)
 
-EIGHT_BIT = ("libx264", "libvpx-vp9", "mpeg4", "mpeg2video")
+EIGHT_BIT = ("libx264", "libvpx-vp9", "mpeg4")
 DEEPER = ("libx265", "libx264", "libsvtav1", "ffv1")
 """Encoders by preference, for 8-bit and deeper pictures; the first that is here and the container takes."""
 
@@ -75,12 +75,14 @@ def choose(
 def takes(container: OutputContainer, codec: str) -> bool:
     """Whether a container can hold an encoder's video at the right times.
 
-    MPEG streams don't say and are tried. What counts pictures tells nothing of reordered ones: H.264 and HEVC
+    MPEG-TS does not say by itself. What counts pictures tells nothing of reordered ones: H.264 and HEVC
     come out of such a file a picture late.
     """
     if container.format.name in COUNT_FRAMES and av.Codec(codec, "w").canonical_name in REORDERED:
         return False
-    return codec in container.supported_codecs or container.format.name in ("mpegts", "mpeg")
+    if container.format.name == "mpegts":
+        return av.Codec(codec, "w").canonical_name in MPEG_TS_CODECS
+    return codec in container.supported_codecs
 
 
 def default_codec(container: OutputContainer, path: Path, info: StreamInfo) -> str:

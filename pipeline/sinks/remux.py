@@ -67,6 +67,11 @@ def becomes_attachment(stream: Stream, format_name: str) -> bool:
     return bool(stream.disposition & COVER) and format_name in MATROSKA
 
 
+def becomes_tag(stream: Stream, format_name: str) -> bool:
+    """Whether a stream is a MOV file's time code, of which a tag of the video stream is made again."""
+    return stream.type == "data" and "timecode" in stream.metadata and format_name in MOV_FAMILY | MATROSKA
+
+
 def fits(stream: Stream, format_name: str) -> bool:
     """Whether a container format takes a stream: tried on a file in memory that holds it alone.
 
@@ -101,6 +106,7 @@ class Copier:
         self._format = output.format.name
         self._video_index = video_index
         streams = copyable(self.original, video_index)
+        streams = [s for s in streams if not becomes_tag(s, self._format)]
         self._streams = [s for s in streams if fits(s, self._format)]
         self.refused = [in_words(s) for s in streams if s not in self._streams]
         self._copies: dict[int, Stream] = {}

@@ -16,7 +16,7 @@ def verify(path: Path, name: Path, index: int, times: "array[int]", time_base: F
     Each must be there, within one tick of the container's clock. Raises DerainError, in `name`'s name.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(f"file:{path}") as container:
             stream = container.streams[index]
             base = stream.time_base or time_base
             found = array("q", sorted(p.pts for p in container.demux(stream) if p.size and p.pts is not None))

@@ -43,7 +43,7 @@ def open_input(path: Path) -> InputContainer:
     if path.is_file() and path.stat().st_size == 0:
         raise UsageError(f"{path} is empty (0 bytes); copy or record it again")
     try:
-        return av.open(str(path), "r", metadata_errors="replace")
+        return av.open(f"file:{path}", "r", metadata_errors="replace")
     except PermissionError as error:
         raise UsageError(f"{path} can't be read: you have no permission to open it") from error
     except (av.FFmpegError, ValueError) as error:

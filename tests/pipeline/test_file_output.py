@@ -163,7 +163,9 @@ def test_places_that_cannot_be_written_are_refused(rainy: Path, tmp_path: Path, 
     assert "can't be written to (permission denied)" in refusal(rainy, tmp_path / "clean.mp4")
 
 
-@pytest.mark.parametrize("name", ["clean.xyz", "clean.txt", "clean"])
+@pytest.mark.parametrize(
+    "name", ["clean.xyz", "clean.txt", "clean", "clean.flv", "clean.m3u8", "clean.png", "clean.mp3"]
+)
 def test_an_unknown_container_is_refused_with_those_that_work(name: str, rainy: Path, tmp_path: Path) -> None:
     message = refusal(rainy, tmp_path / name)
     assert name in message and ".mp4" in message and ".mkv" in message
@@ -190,6 +192,12 @@ def test_what_the_encoder_will_not_do_is_refused_with_what_it_will(
 ) -> None:
     message = refusal(rainy, tmp_path / name, **wishes)
     assert [word for word in words if word not in message] == []
+
+
+def test_names_that_look_like_addresses_or_options_are_files(tmp_path: Path) -> None:
+    rainy = Clip().write(tmp_path / "plain.mp4").rename(tmp_path / "-rtsp: 50 %d, é.mp4")
+    pass_through(rainy, tmp_path / "pipe:1 #x?y=%03d.mp4")
+    assert len(media.read(tmp_path / "pipe:1 #x?y=%03d.mp4").times) == 12
 
 
 def test_quality_and_options_reach_the_encoder(rainy: Path, tmp_path: Path) -> None:

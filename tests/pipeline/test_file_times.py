@@ -10,6 +10,8 @@ import pytest
 from clips import Clip
 from passing import pass_through
 
+from derain.engines.errors import DerainError
+
 MILLISECOND = Fraction(1, 1000)
 
 CLIPS = {
@@ -104,3 +106,54 @@ def test_pictures_of_an_avi_go_in_and_come_out_by_their_number(tmp_path: Path) -
     before, after = media.read(rainy), media.read(tmp_path / "clean.avi")
     assert after.times == before.times
     assert [p for _, p in after.others()[0].packets] == [p for _, p in before.others()[0].packets]
+
+
+def test_an_avi_cannot_hold_uneven_times_and_says_so(tmp_path: Path) -> None:
+    rainy = CLIPS["variable"].write(tmp_path / "rainy.mp4")
+    with pytest.raises(DerainError, match="and can't hold one at"):
+        pass_through(rainy, tmp_path / "clean.avi", drop_unsupported=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["rainy.mp4"]
+
+
+def test_times_stay_in_webm_with_opus(tmp_path: Path) -> None:
+    clip = Clip(codec="libvpx-vp9", options={"deadline": "realtime"}, audio=["eng"], audio_codec="libopus")
+    rainy = clip.write(tmp_path / "rainy.webm")
+    pass_through(rainy, tmp_path / "clean.webm")
+    before, after = media.read(rainy), media.read(tmp_path / "clean.webm")
+    assert after.times == before.times
+    assert after.others() == before.others()
+
+
+def test_hidden_pictures_of_vp8_are_not_taken_for_lost_ones(tmp_path: Path) -> None:
+    options = {"auto-alt-ref": "1", "lag-in-frames": "12", "b": "200k"}
+    rainy = Clip(times=range(60), codec="libvpx", options=options).write(tmp_path / "rainy.mkv")
+    source = pass_through(rainy, tmp_path / "clean.mkv")
+    assert media.read(tmp_path / "clean.mkv").times == media.read(rainy).times
+    assert source.held == 0
+
+
+def test_raw_streams_without_times_play_at_their_rate(tmp_path: Path) -> None:
+    rainy = Clip(times=range(30), options={"bf": "2"}).write(tmp_path / "rainy.h264")
+    pass_through(rainy, tmp_path / "clean.mp4")
+    assert media.read(tmp_path / "clean.mp4").times == [Fraction(n, 25) for n in range(30)]
+
+
+def test_a_fragmented_file_keeps_its_times(tmp_path: Path) -> None:
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    rainy = Clip(times=range(40), options={"g": "10"}, container_options=options, audio=["eng"])
+    rainy.write(tmp_path / "rainy.mp4")
+    source = pass_through(tmp_path / "rainy.mp4", tmp_path / "clean.mp4")
+    before, after = media.read(tmp_path / "rainy.mp4"), media.read(tmp_path / "clean.mp4")
+    assert after.times == before.times
+    assert [s.packets for s in after.others()] == [s.packets for s in before.others()]
+    assert source.shortfall is None
+
+
+@pytest.mark.parametrize("ending", ["mov", "mp4", "mkv"])
+def test_a_timecode_stays(ending: str, tmp_path: Path) -> None:
+    rainy = Clip(video_metadata={"timecode": "01:02:03:04"}).write(tmp_path / "rainy.mov")
+    pass_through(rainy, tmp_path / f"clean.{ending}")
+    before, after = media.read(rainy), media.read(tmp_path / f"clean.{ending}")
+    assert after.streams[0].tags["timecode"] == "01:02:03:04"
+    if ending != "mkv":
+        assert [s.packets for s in after.others()] == [s.packets for s in before.others()]

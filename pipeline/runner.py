@@ -147,8 +147,7 @@ class _Run:
         self._restored: Channel[_Restored] = Channel(CAPACITY)
         self._failure: tuple[str, BaseException] | None = None
         self._failing = threading.Lock()
-        self._keeping = False
-        self._whole = False
+        self._running = self._keeping = self._whole = False
         self._partials: list[Path] = []
         bodies = (("decode", self._decode), ("restore", self._restore), ("encode", self._encode))
         self._stages = [_Stage(name, body, self) for name, body in bodies]
@@ -168,9 +167,11 @@ class _Run:
         return self._report()
 
     def _start(self) -> None:
-        for stage in self._stages:
+        """The last stage first: nothing happens before all are there to be called off."""
+        for stage in reversed(self._stages):
             stage.start()
             self._started.append(stage)
+        self._running = True
 
     def fail(self, stage: str, error: BaseException) -> None:
         """Ends the run with the first error that comes."""
@@ -232,14 +233,14 @@ class _Run:
 
     def _watch(self, tell: Tell | None) -> None:
         """Waits for the last thread, or a failure, in short steps: on Windows Ctrl-C can't end a wait."""
-        while self._failure is None and not self._stages[-1].ended.wait(POLL):
+        while self._running and self._failure is None and not self._stages[-1].ended.wait(POLL):
             if tell is not None:
                 tell(self._metrics.snapshot(self._source.held))
 
     def _interrupt(self) -> None:
         """Ctrl-C: keeps the partial files, or the whole ones where they are being published already."""
         try:
-            self._keeping = True
+            self._keeping = self._running
             self._cancel()
             self._watch(None)
         except KeyboardInterrupt:

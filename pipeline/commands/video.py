@@ -13,7 +13,6 @@ from derain.pipeline.job import VideoJob, derain_video
 from derain.pipeline.log import LEVELS, logging_to_stderr
 from derain.pipeline.progress import choose
 from derain.pipeline.restore import parse_tile
-from derain.pipeline.runner import Interrupted
 from derain.pipeline.timecode import parse_time
 
 
@@ -127,7 +126,7 @@ def command(
     with logging_to_stderr(log_level):
         try:
             report = derain_video(job, choose(as_json, no_progress))
-        except Interrupted:
+        except KeyboardInterrupt:  # already told, with what was kept
             return 130
     if report.shortfall:
         raise DerainError(report.shortfall)

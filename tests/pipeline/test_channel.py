@@ -1,4 +1,5 @@
 import threading
+import weakref
 
 import pytest
 
@@ -63,12 +64,16 @@ def test_cancel_wakes_whoever_waits(capacity: int) -> None:
 
 
 def test_cancel_drops_what_waits_inside() -> None:
-    channel: Channel[int] = Channel(2)
-    channel.put(1)
+    channel: Channel[set[int]] = Channel(2)
+    item = {1}
+    inside = weakref.ref(item)
+    channel.put(item)
+    del item
     channel.finish()
     channel.cancel()
     channel.cancel()
+    assert inside() is None
     with pytest.raises(CancelledError):
         next(channel)
     with pytest.raises(CancelledError):
-        channel.put(2)
+        channel.put({2})

@@ -31,9 +31,9 @@ def fails_at(number: int, error: BaseException) -> Callable[[int], None]:
     return hook
 
 
-def join_decoder() -> None:
+def join(name: str) -> None:
     for thread in threading.enumerate():
-        if thread.name == "derain-decode":
+        if thread.name == name:
             thread.join(5)
 
 
@@ -171,38 +171,57 @@ def test_what_a_source_fell_short_of_is_reported_and_the_rest_published() -> Non
     assert sink.state == "closed"
 
 
-def test_a_stuck_source_is_left_behind(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("stuck", "state"), [("decode", "discarded"), ("encode", "open")])
+def test_a_stuck_thread_is_left_behind(
+    stuck: str, state: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """A sink whose own thread is stuck is not touched: nobody knows what it is doing."""
     monkeypatch.setattr(runner, "GRACE", 0.3)
-    stuck = threading.Event()
+    reached, release = threading.Event(), threading.Event()
 
-    def hook(count: int) -> None:
-        if count == 5:
-            stuck.wait(10)
+    def hangs(count: int) -> None:
+        if count == 1:
+            reached.set()
+            release.wait(10)
 
-    sink = FakeSink(fails_at(2, OSError("no space")))
+    def fails(count: int) -> None:
+        if count == (0 if stuck == "decode" else 3):
+            reached.wait(10)
+            raise OSError("no space")
+
+    decoding, encoding = (hangs, fails) if stuck == "decode" else (fails, hangs)
+    source, sink = FakeSource(9, decoding), FakeSink(encoding)
     with pytest.raises(DerainError, match="no space"):
-        run(FakeSource(10, hook), negative, [Output(sink)])
-    assert sink.state == "discarded"
-    assert "derain-decode did not stop" in caplog.text
-    stuck.set()
-    join_decoder()
+        run(source, negative, [Output(sink)])
+    assert sink.state == state
+    assert f"derain-{stuck} did not stop" in caplog.text
+    release.set()
+    join(f"derain-{stuck}")
 
 
-def ctrl_c_at(number: int) -> Callable[[int], None]:
-    def hook(count: int) -> None:
-        if count == number:
+class CtrlC:
+    """A hook that interrupts the run at frame `number`, once the calling thread watches: `tell` says so."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._watching = threading.Event()
+
+    def __call__(self, count: int) -> None:
+        if count == self._number:
+            self._watching.wait(10)
             _thread.interrupt_main()
         time.sleep(0.001)
 
-    return hook
+    def tell(self, _: Snapshot) -> None:
+        """Watching."""
+        self._watching.set()
 
 
 def test_ctrl_c_keeps_the_partial_file(tmp_path: Path) -> None:
-    sink = FakeSink(ctrl_c_at(10), partial=tmp_path / "clean.partial.mp4")
+    ctrl_c = CtrlC(10)
+    sink = FakeSink(ctrl_c, partial=tmp_path / "clean.partial.mp4")
     with pytest.raises(Interrupted) as caught:
-        run(FakeSource(10_000), negative, [Output(sink)])
+        run(FakeSource(10_000), negative, [Output(sink)], tell=ctrl_c.tell)
     assert sink.state == "kept"
     assert caught.value.partials == (tmp_path / "clean.partial.mp4",)
     assert caught.value.report.frames == sink.count
@@ -213,24 +232,41 @@ def test_ctrl_c_keeps_the_partial_file_of_a_stuck_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "GRACE", 0.3)
-    stuck = threading.Event()
+    stuck, ctrl_c = threading.Event(), CtrlC(5)
 
     def hook(count: int) -> None:
+        ctrl_c(count)
         if count == 5:
-            _thread.interrupt_main()
             stuck.wait(10)
 
     partial = tmp_path / "clean.partial.mp4"
     with pytest.raises(Interrupted) as caught:
-        run(FakeSource(10, hook), negative, [Output(FakeSink(partial=partial))])
+        run(FakeSource(10, hook), negative, [Output(FakeSink(partial=partial))], tell=ctrl_c.tell)
     assert caught.value.partials == (partial,)
     stuck.set()
-    join_decoder()
+    join("derain-decode")
+
+
+def test_ctrl_c_before_all_threads_run_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if thread.name == "derain-restore":
+            raise KeyboardInterrupt
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    sink = FakeSink()
+    with pytest.raises(Interrupted) as caught:
+        run(FakeSource(10), negative, [Output(sink)])
+    assert caught.value.partials == ()
+    assert sink.state == "discarded"
 
 
 def test_a_second_ctrl_c_discards_the_partial_file(tmp_path: Path) -> None:
     partial = tmp_path / "clean.partial.mp4"
-    sink = FakeSink(ctrl_c_at(10), partial=partial)
+    ctrl_c = CtrlC(10)
+    sink = FakeSink(ctrl_c, partial=partial)
 
     def again() -> None:
         _thread.interrupt_main()
@@ -238,32 +274,34 @@ def test_a_second_ctrl_c_discards_the_partial_file(tmp_path: Path) -> None:
 
     sink.keeping = again
     with pytest.raises(Interrupted) as caught:
-        run(FakeSource(10_000), negative, [Output(sink)])
+        run(FakeSource(10_000), negative, [Output(sink)], tell=ctrl_c.tell)
     assert caught.value.partials == ()
     assert not partial.exists()
 
 
 def test_ctrl_c_while_publishing_comes_too_late() -> None:
+    ctrl_c = CtrlC(0)
     sink = FakeSink()
 
     def interrupted() -> None:
-        _thread.interrupt_main()
+        ctrl_c(0)
         time.sleep(0.3)
 
     sink.closing = interrupted
-    assert run(FakeSource(5), negative, [Output(sink)]).frames == 5
+    assert run(FakeSource(5), negative, [Output(sink)], tell=ctrl_c.tell).frames == 5
     assert sink.state == "closed"
 
 
 def test_a_failure_while_keeping_is_told() -> None:
-    sink = FakeSink(ctrl_c_at(10))
+    ctrl_c = CtrlC(10)
+    sink = FakeSink(ctrl_c)
 
     def full() -> None:
         raise DerainError("the disk is full")
 
     sink.keeping = full
     with pytest.raises(DerainError, match="the disk is full"):
-        run(FakeSource(10_000), negative, [Output(sink)])
+        run(FakeSource(10_000), negative, [Output(sink)], tell=ctrl_c.tell)
     assert sink.state == "discarded"
 
 

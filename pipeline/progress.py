@@ -14,21 +14,19 @@ Each line has `event`, its name. `end` comes exactly once, and last; where the c
 nothing comes but the exit code 2 and a sentence on stderr.
 """
 
-import json
-import os
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from derain.engines.errors import DerainError
+from derain.pipeline.json_lines import JsonLines
 from derain.pipeline.metrics import Snapshot, StageTimes
 from derain.pipeline.runner import Interrupted, Report
 
@@ -154,17 +152,17 @@ class JsonTeller(QuietTeller):
 
     def __init__(self) -> None:
         self._told = time.monotonic()
-        self._heard = True
+        self._lines = JsonLines()
 
     def start(self, facts: Facts) -> None:
         """The start event."""
-        self._write("start", asdict(facts))
+        self._lines.write("start", asdict(facts))
 
     def update(self, snapshot: Snapshot) -> None:
         """A progress event, unless the last one is fresh."""
         if time.monotonic() - self._told >= JSON_EVERY:
             self._told = time.monotonic()
-            self._write("progress", {**asdict(snapshot), "stages": milliseconds(snapshot.stages)})
+            self._lines.write("progress", {**asdict(snapshot), "stages": milliseconds(snapshot.stages)})
 
     def end(self, end: End) -> None:
         """The end event."""
@@ -172,18 +170,9 @@ class JsonTeller(QuietTeller):
         done = {name: getattr(report, name, None) for name in ("frames", "held", "seconds", "fps")}
         stages = None if report is None else milliseconds(report.stages)
         fields = {"status": end.status, "exit_code": end.exit_code, "message": end.message}
-        self._write("end", {**fields, "files": [str(path) for path in end.files], **done, "stages": stages})
-
-    def _write(self, event: str, fields: Mapping[str, Any]) -> None:
-        if not self._heard:
-            return
-        try:
-            click.echo(json.dumps({"event": event, **{name: rounded(fields[name]) for name in fields}}))
-        except BrokenPipeError as error:
-            self._heard = False
-            # What is left in Python's own buffer must not fail once more at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise DerainError("the program that read the --json lines has gone, so the run ends") from error
+        self._lines.write(
+            "end", {**fields, "files": [str(path) for path in end.files], **done, "stages": stages}
+        )
 
 
 def choose(as_json: bool, quiet: bool) -> Teller:
@@ -235,11 +224,6 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def rounded(value: Any) -> Any:
-    """Floats to the thousandth, which is what JSON readers want to see; all else as it is."""
-    return round(value, 3) if isinstance(value, float) else value
 
 
 def milliseconds(stages: Mapping[str, StageTimes]) -> dict[str, dict[str, float]]:

@@ -1,8 +1,6 @@
 """`derain image INPUT OUTPUT`."""
 
-import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +12,7 @@ from derain.engines.errors import DerainError
 from derain.pipeline.api import Derainer
 from derain.pipeline.commands.video import number_option, threads_option
 from derain.pipeline.image_job import Done, ImageJob, ImageReport, restore_images
+from derain.pipeline.json_lines import JsonLines
 from derain.pipeline.log import LEVELS, logging_to_stderr
 from derain.pipeline.restore import parse_tile
 
@@ -65,17 +64,23 @@ class Teller:
 class JsonTeller(Teller):
     """JSON for programs, one object a line on stdout: start, image for each picture, end."""
 
+    def __init__(self, quiet: bool) -> None:
+        super().__init__(quiet)
+        self._lines = JsonLines()
+
     def begin(self, derainer: Derainer, count: int) -> None:
         """The start event."""
         card = derainer.card
         engine = {"backend": derainer.backend, "precision": derainer.precision}
-        self._write("start", {"model": card.name, "model_version": card.version, **engine, "images": count})
+        self._lines.write(
+            "start", {"model": card.name, "model_version": card.version, **engine, "images": count}
+        )
 
     def tell(self, done: Done) -> None:
         """An image event; `error` is null where it was restored, `files` are those written."""
         files = [] if done.error else [str(path) for path in done.task.files]
         fields = {name: getattr(done, name) for name in ("number", "count", "width", "height", "seconds")}
-        self._write(
+        self._lines.write(
             "image", {"input": str(done.task.rainy), "files": files, **fields, "error": done.error or None}
         )
 
@@ -87,10 +92,7 @@ class JsonTeller(Teller):
         status = {0: "done", 130: "interrupted"}.get(exit_code, "failed")
         seconds = time.monotonic() - self._began
         fields = {"status": status, "exit_code": exit_code, "message": message, **counts, "seconds": seconds}
-        self._write("end", fields)
-
-    def _write(self, event: str, fields: Mapping[str, Any]) -> None:
-        click.echo(json.dumps({"event": event, **fields}))
+        self._lines.write("end", fields)
 
 
 @click.command("image")

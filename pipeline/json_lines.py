@@ -1,0 +1,35 @@
+"""Events for programs: JSON on stdout, one object a line."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from derain.engines.errors import DerainError
+
+
+class JsonLines:
+    """Writes events; the first that nobody reads any more ends the run, those after it are dropped."""
+
+    def __init__(self) -> None:
+        self._heard = True
+
+    def write(self, event: str, fields: Mapping[str, Any]) -> None:
+        """One line; raises DerainError where the reader has gone."""
+        if not self._heard:
+            return
+        try:
+            click.echo(json.dumps({"event": event, **{name: _rounded(fields[name]) for name in fields}}))
+        except BrokenPipeError as error:
+            self._heard = False
+            # What is left in Python's own buffer must not fail once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise DerainError("the program that read the --json lines has gone, so the run ends") from error
+
+
+def _rounded(value: Any) -> Any:
+    """Floats to the thousandth, which is what JSON readers want to see; all else as it is."""
+    return round(value, 3) if isinstance(value, float) else value

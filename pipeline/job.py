@@ -66,7 +66,7 @@ def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
         outputs = open_outputs(job, source, stack)
         engine = stack.enter_context(open_engine(job.model, engine_options(job, source.info)))
         restorer = Restorer(engine, job.tile, job.strength)
-        facts = gather(job, source.info, engine)
+        facts = gather(job, source, engine)
         teller.start(facts)
         report = run(source, restorer, outputs, expected=facts.frames, tell=teller.update)
         teller.end(end_of_report(report, job.files))
@@ -120,7 +120,7 @@ def engine_options(job: VideoJob, info: StreamInfo) -> EngineOptions:
     return replace(job.engine, dtype="uint16" if info.bit_depth > 8 else "uint8")
 
 
-def gather(job: VideoJob, info: StreamInfo, engine: Engine) -> Facts:
+def gather(job: VideoJob, source: FileSource, engine: Engine) -> Facts:
     """What runs, for the first line."""
     return Facts(
         input=str(job.input),
@@ -129,10 +129,10 @@ def gather(job: VideoJob, info: StreamInfo, engine: Engine) -> Facts:
         model_version=engine.card.version,
         backend=engine.backend,
         precision=engine.precision,
-        tiles=tiles_in_words(job.tile, info, engine),
-        width=info.width,
-        height=info.height,
-        frames=expected_frames(info, job.start, job.duration),
+        tiles=tiles_in_words(job.tile, source.info, engine),
+        width=source.info.width,
+        height=source.info.height,
+        frames=expected_frames(source, job.start, job.duration),
     )
 
 
@@ -144,13 +144,14 @@ def tiles_in_words(tile: TileChoice, info: StreamInfo, engine: Engine) -> str:
     return f"auto ({automatic_side(info.height, info.width, engine.card, free) or 'none'})"
 
 
-def expected_frames(info: StreamInfo, start: Fraction | None, duration: Fraction | None) -> int | None:
-    """About how many frames a cut has, for progress only; None where the container gives no clue."""
+def expected_frames(source: FileSource, start: Fraction | None, duration: Fraction | None) -> int | None:
+    """About how many frames a cut has, for progress only; None where the file gives no clue."""
+    info = source.info
     if start is None and duration is None and info.frames is not None:
         return info.frames
-    if info.average_rate is None or info.duration is None:
+    if info.average_rate is None or source.length is None:
         return None
-    seconds = info.duration * info.time_base - (start or 0)
+    seconds = source.length - (start or 0)
     if duration is not None:
         seconds = min(seconds, duration)
     return max(0, round(seconds * info.average_rate))

@@ -34,6 +34,7 @@ class FileSource:
     Raises UsageError on opening for what can't be worked on, and DerainError while iterating where the
     pictures change size or begin to be interlaced. `path` and `info.time_base` are what a sink needs to copy
     the file's other streams; `cut` and `stream_index` tell it which part and which stream is worked on.
+    `length`: of the whole file in seconds, None where it does not say.
     """
 
     live = False
@@ -50,18 +51,20 @@ class FileSource:
         found = probe(self.path, as_progressive)
         self.info: StreamInfo = found.info
         self.stream_index = found.stream_index
-        self.origin = found.origin
+        self.origin, self.length = found.origin, found.length
         self.cut: Cut = make_cut(found.origin, found.info.time_base, start, duration)
-        self._check_start(found.length)
+        self._check_start()
         self.held = 0
         self.shortfall: str | None = None
         self._open: InputContainer | None = None
 
-    def _check_start(self, length: Fraction | None) -> None:
-        if self.cut.start is not None and length is not None and self.cut.start >= self.origin + length:
+    def _check_start(self) -> None:
+        if self.cut.start is None or self.length is None:
+            return
+        if self.cut.start >= self.origin + self.length:
             raise UsageError(
                 f"the start, {clock(self.cut.start - self.origin)}, lies behind the end of {self.path}, "
-                f"which is {clock(length)} long"
+                f"which is {clock(self.length)} long"
             )
 
     def __iter__(self) -> Iterator[Frame]:

@@ -1,7 +1,6 @@
 import json
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import clips
@@ -13,7 +12,7 @@ import pytest
 from derain.engines.engine import EngineOptions
 from derain.pipeline.cli import run
 from derain.pipeline.job import VideoJob, derain_video, expected_frames
-from derain.pipeline.source import StreamInfo
+from derain.pipeline.sources.file import FileSource
 
 Picture = npt.NDArray[np.int64]
 
@@ -163,19 +162,19 @@ def test_the_same_from_python(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("info", "start", "duration", "frames"),
+    ("start", "duration", "frames"),
     [
-        ({"frames": 100}, None, None, 100),
-        ({}, None, None, None),
-        ({"duration": 10_000, "average_rate": Fraction(25)}, None, None, 250),
-        ({"frames": 250, "duration": 10_000, "average_rate": Fraction(25)}, Fraction(4), None, 150),
-        ({"frames": 250, "duration": 10_000, "average_rate": Fraction(25)}, Fraction(4), Fraction(2), 50),
-        ({"frames": 250, "duration": 10_000, "average_rate": Fraction(25)}, Fraction(4), Fraction(60), 150),
-        ({"frames": 250, "duration": 10_000, "average_rate": Fraction(25)}, Fraction(20), None, 0),
+        (None, None, 50),
+        (Fraction("0.4"), None, 40),
+        (Fraction("0.4"), Fraction("0.2"), 5),
+        (Fraction("0.4"), Fraction(60), 40),
+        (Fraction(3), None, 0),
     ],
 )
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_frames_expected_of_a_cut(
-    info: dict[str, Any], start: Fraction | None, duration: Fraction | None, frames: int | None
+    ending: str, start: Fraction | None, duration: Fraction | None, frames: int, tmp_path: Path
 ) -> None:
-    stream = StreamInfo(width=64, height=48, time_base=Fraction(1, 1000), **info)
-    assert expected_frames(stream, start, duration) == frames
+    """For the bar and the time to go; Matroska counts no frames, but knows how long it is."""
+    source = FileSource(clips.Clip(times=range(50)).write(tmp_path / f"rainy.{ending}"))
+    assert expected_frames(source, start, duration) == frames

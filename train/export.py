@@ -2,6 +2,7 @@
 
 import logging
 import subprocess
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -65,9 +66,12 @@ def to_onnx(network: nn.Module, multiple_of: int) -> onnx.ModelProto:
     height, width = (torch.export.Dim(name, min=1) * multiple_of for name in ("rows", "columns"))
     shapes = ({0: batch, 2: height, 3: width},)
     exported = torch.export.export(Core(network).eval(), (example,), dynamic_shapes=shapes)
-    program = torch.onnx.export(
-        exported, input_names=["rainy"], output_names=["restored"], opset_version=OPSET, verbose=False
-    )
+    with warnings.catch_warnings():
+        # torch 2.13's exporter warns of its own use of a class it deprecated.
+        warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+        program = torch.onnx.export(
+            exported, input_names=["rainy"], output_names=["restored"], opset_version=OPSET, verbose=False
+        )
     assert program is not None
     model = program.model_proto
     for value in (*model.graph.input, *model.graph.output):

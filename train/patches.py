@@ -1,7 +1,9 @@
 """Endless rainy patches of clean photographs, for the trainer."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,9 +22,9 @@ Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def crop(rng: np.random.Generator, photo: npt.NDArray[np.uint8], size: int) -> Picture:
-    """A random square of `size` pixels: scaled by 0.6 to 1.3 where the photo is large enough, half the time
-    flipped, at times darkened as dusk or a short exposure would."""
-    side = int(np.clip(size / rng.uniform(0.6, 1.3), 1, min(photo.shape[:2])))
+    """A random square of `size` pixels: scaled by 0.6 to 1.8 where the photo is large enough, half the time
+    flipped, a quarter of the time at night."""
+    side = int(np.clip(size / math.exp(rng.uniform(math.log(0.6), math.log(1.8))), 1, min(photo.shape[:2])))
     y = int(rng.integers(0, photo.shape[0] - side + 1))
     x = int(rng.integers(0, photo.shape[1] - side + 1))
     square = photo[y : y + side, x : x + side, :]
@@ -32,9 +34,21 @@ def crop(rng: np.random.Generator, photo: npt.NDArray[np.uint8], size: int) -> P
     if rng.uniform() < 0.5:
         square = square[:, ::-1]
     picture = np.ascontiguousarray(square, np.float32) / np.float32(255)
-    if rng.uniform() < 0.25:
-        picture = np.asarray(picture ** np.float32(rng.uniform(1, 1.8)) * rng.uniform(0.3, 1), np.float32)
-    return picture
+    return night(rng, picture) if rng.uniform() < 0.25 else picture
+
+
+def night(rng: np.random.Generator, picture: Picture) -> Picture:
+    """Dusk to night: darkened, with lamps and their glare, which are no rain and must stay."""
+    dark = picture ** np.float32(rng.uniform(1, 2.2)) * np.float32(rng.uniform(0.15, 1))
+    size = picture.shape[0]
+    axis = np.arange(size, dtype=np.float32)
+    for _ in range(int(rng.integers(0, 5))):
+        y, x = rng.uniform(0, size, 2)
+        distance = np.hypot(axis[:, None] - np.float32(y), axis[None, :] - np.float32(x))
+        core = np.clip(rng.uniform(1, 5) - distance, 0, 1)
+        glare = rng.uniform(0.1, 0.6) * np.exp(-distance / rng.uniform(3, 25))
+        dark += (core + glare)[..., None] * rng.uniform(0.3, 1, 3).astype(np.float32)
+    return np.asarray(np.minimum(dark, 1), np.float32)
 
 
 class RainyPatches(IterableDataset[Batch]):
@@ -45,8 +59,12 @@ class RainyPatches(IterableDataset[Batch]):
     """
 
     def __init__(self, photos: Sequence[Path], recipe: Recipe, first_step: int) -> None:
-        self.photos = [read_rgb(path) for path in photos]
-        self.recipe, self.first_step = recipe, first_step
+        self.paths, self.recipe, self.first_step = tuple(photos), recipe, first_step
+
+    @cached_property
+    def photos(self) -> list[npt.NDArray[np.uint8]]:
+        """Read where they are used, in the worker that makes the patches."""
+        return [read_rgb(path) for path in self.paths]
 
     def sample(self, index: int) -> Batch:
         rng = np.random.default_rng([self.recipe.seed, index])

@@ -9,9 +9,8 @@ from torch import nn
 def receptive_radius(network: nn.Module, multiple_of: int, limit: int = 512) -> int:
     """The largest distance in pixels, along rows or columns, of an input pixel that changes an output pixel.
 
-    Measured, not computed from a formula: with all weights positive nothing cancels, so
-    the gradient of one output is non-zero exactly where it looks. Each phase of the strides is met once. `limit` bounds the
-    search.
+    Measured, not computed from a formula: with all weights positive nothing cancels, so the gradient of one
+    output is non-zero exactly where it looks. Each phase of the strides is met once. `limit` bounds it.
     """
     probe = copy.deepcopy(network).double().requires_grad_(False)
     for parameter in probe.parameters():

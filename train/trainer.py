@@ -3,6 +3,7 @@
 import copy
 import logging
 import math
+import multiprocessing
 import random
 import time
 from collections.abc import Iterator
@@ -107,8 +108,19 @@ def training_photos(recipe: Recipe, data: Path) -> list[Path]:
 def batches(recipe: Recipe, options: RunOptions, first_step: int) -> Iterator[Batch]:
     """Endless batches from `first_step` on, the same whether the run was interrupted or not."""
     patches = RainyPatches(training_photos(recipe, options.data), recipe, first_step)
-    prefetch = 4 if options.workers else None
-    return iter(DataLoader(patches, batch_size=None, num_workers=options.workers, prefetch_factor=prefetch))
+    if not options.workers:
+        return iter(patches)
+    # Spawned, not forked: a fork of a process whose OpenCV or torch has threads hangs.
+    context = multiprocessing.get_context("spawn")
+    return iter(
+        DataLoader(
+            patches,
+            batch_size=None,
+            num_workers=options.workers,
+            prefetch_factor=4,
+            multiprocessing_context=context,
+        )
+    )
 
 
 def train_step(state: State, recipe: Recipe, batch: Batch, device: str) -> tuple[float, float]:

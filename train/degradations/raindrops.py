@@ -32,7 +32,8 @@ class Drop:
 @dataclass(frozen=True)
 class Raindrops:
     """Drops of one lens. `focus` in 0..1: 0 fully out of focus, 1 sharp. `veil`: level (0..1) and `grey` its
-    share of grey; `magnify`: how much wider a drop sees; `rim`, `glint`: dark edge and bright spot, 0..1."""
+    share of grey; `magnify`: how much wider than the lens a drop sees, its view flipped, or -1 for drops so
+    blurred that they show what is behind them; `rim`, `glint`: dark edge and bright spot, 0..1."""
 
     drops: tuple[Drop, ...]
     focus: float
@@ -45,7 +46,7 @@ class Raindrops:
 
 def sample_drop(rng: np.random.Generator, height: int, width: int, radius: float, focus: float) -> Drop:
     """One drop anywhere on the picture, its radius spread around `radius`."""
-    r = float(np.clip(radius * math.exp(rng.normal(0, 0.45)), 2.0, 40.0))
+    r = float(np.clip(radius * math.exp(rng.normal(0, 0.45)), 2.0, 80.0))
     soft = 1.0 + (1 - focus) * rng.uniform(0.35, 1.0) * r
     return Drop(
         x=rng.uniform(-r, width + r),
@@ -54,15 +55,16 @@ def sample_drop(rng: np.random.Generator, height: int, width: int, radius: float
         stretch=rng.uniform(0.75, 1.3),
         angle=rng.uniform(0, math.pi),
         wave=(rng.normal(0, 0.08), rng.normal(0, 0.06), rng.normal(0, 0.04)),
-        edge=float(np.clip(soft, 1.0, 22.0)),
+        edge=float(np.clip(soft, 1.0, max(22.0, 0.8 * r))),
         keep=float(np.clip(rng.normal(0.4, 0.2), 0.03, 0.75)),
     )
 
 
 def sample(rng: np.random.Generator, height: int, width: int) -> Raindrops:
     """Draws a wet lens for a picture of that size: focus mostly soft, coverage from a few drops to dense."""
-    focus = float(rng.beta(0.7, 1.6))
-    radius = math.exp(rng.uniform(math.log(4), math.log(20)))
+    blurred = rng.uniform() < 0.25
+    focus = 0.0 if blurred else float(rng.beta(0.7, 1.6))
+    radius = math.exp(rng.uniform(math.log(4), math.log(50 if blurred else 20)))
     coverage = math.exp(rng.uniform(math.log(0.08), math.log(1.2)))
     count = 1 + int(rng.poisson(coverage * height * width / (math.pi * radius**2 * 1.5)))
     return Raindrops(
@@ -70,7 +72,7 @@ def sample(rng: np.random.Generator, height: int, width: int) -> Raindrops:
         focus=focus,
         veil=rng.uniform(0.35, 0.85),
         grey=rng.uniform(0.2, 0.9),
-        magnify=rng.uniform(2.0, 8.0),
+        magnify=-1.0 if blurred else rng.uniform(2.0, 8.0),
         rim=rng.uniform(0, 0.5) * focus,
         glint=rng.uniform(0, 0.8) * focus,
     )
@@ -131,14 +133,15 @@ def draw(lens: Lens, drop: Drop, magnify: float) -> None:
 def refraction(clean: Picture, lens: Lens, params: Raindrops) -> Picture:
     """What the drops show: the wide flipped surroundings, blurred by defocus, brightened and greyed."""
     height, width = clean.shape[:2]
-    blur = 1.0 + (1 - params.focus) * 0.12 * min(height, width)
+    blur = 1.0 + (1 - params.focus) * (14 if params.magnify < 0 else 0.12 * min(height, width))
     small = cv2.resize(clean, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
     wide = cv2.GaussianBlur(small, (0, 0), max(blur / 4, 0.3))
     seen = cv2.remap(
         wide, lens.map_x / 4, lens.map_y / 4, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
     brightness = max(float(clean.mean()), 0.02)
-    seen = seen + (params.veil * min(1.0, 2.2 * brightness) - brightness)
+    lift = params.veil * min(1.0, 2.2 * brightness) - brightness
+    seen = seen + (0.25 * lift if params.magnify < 0 else lift)
     grey = seen.mean(axis=2, keepdims=True)
     return np.asarray(seen + params.grey * (grey - seen), np.float32)
 

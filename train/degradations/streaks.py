@@ -23,11 +23,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class Streaks:
-    """Parameters of one shower. `blend`: "additive" or "screen"; `haze`: share of grey veil (0..1);
-    `seed`: of the streaks' places, combined with the frame's time."""
+    """Parameters of one shower. `blend`: "additive", or "veil" towards grey `level` (1 is the screen blend);
+    `haze`: share of grey veil over all (0..1); `seed`: of the streaks' places, combined with the time."""
 
     layers: tuple[Layer, ...]
     blend: str
+    level: float
     haze: float
     seed: int
 
@@ -52,7 +53,8 @@ def sample(rng: np.random.Generator, height: int, width: int) -> Streaks:
     count = 1 + int(rng.integers(0, 3))
     return Streaks(
         layers=tuple(sample_layer(rng, angle, heavy) for _ in range(count)),
-        blend="additive" if rng.uniform() < 0.6 else "screen",
+        blend="additive" if rng.uniform() < 0.5 else "veil",
+        level=rng.uniform(0.55, 1.0) if rng.uniform() < 0.6 else 1.0,
         haze=rng.uniform(0, 0.12) if rng.uniform() < 0.2 else 0.0,
         seed=int(rng.integers(2**32)),
     )
@@ -84,13 +86,19 @@ def layer_map(rng: np.random.Generator, layer: Layer, height: int, width: int) -
     return np.asarray(np.minimum(inner, 1.0) * layer.brightness, np.float32)
 
 
+def lit(clean: Picture) -> float:
+    """How bright rain is in a scene, 0.15..1: it shines by the scene's own light, and at night hardly."""
+    return float(np.clip(3.0 * clean.mean(), 0.15, 1.0))
+
+
 def apply(clean: Picture, params: Streaks, time: int = 0) -> Rainy:
     """Rain of frame `time` over `clean` (H, W, 3) in 0..1; every time has its own streaks, as drops fall past
     between two frames of a camera."""
     rng = np.random.default_rng([params.seed, time])
     height, width = clean.shape[:2]
     light = np.minimum(sum(layer_map(rng, layer, height, width) for layer in params.layers), 1.0)[..., None]
-    image = clean + light * (1 - clean) if params.blend == "screen" else clean + light
+    light = light * lit(clean)
+    image = clean + light * (params.level - clean) if params.blend == "veil" else clean + light
     if params.haze:
         image = image * (1 - params.haze) + params.haze * 0.75
     image = np.clip(image, 0, 1).astype(np.float32)

@@ -1,0 +1,96 @@
+"""Rain on clean pictures: the same for a seed, in range, and where its mask says."""
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from derain.train.degradations import raindrops, streaks
+from derain.train.degradations.mixture import KINDS, degrade
+from derain.train.degradations.rain import Picture
+from derain.train.degradations.streaks import Layer, Streaks
+
+
+def clean_picture(height: int = 60, width: int = 80) -> Picture:
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    return np.stack([x / width, y / height, (x + y) / (width + height)], axis=2)
+
+
+@pytest.mark.parametrize("rain", [streaks, raindrops])
+def test_rain_is_the_same_for_a_seed_and_another_for_another(rain: ModuleType) -> None:
+    clean = clean_picture()
+    images = [
+        rain.apply(clean, rain.sample(np.random.default_rng(seed), *clean.shape[:2])).image
+        for seed in (1, 1, 2)
+    ]
+    assert np.array_equal(images[0], images[1])
+    assert not np.array_equal(images[0], images[2])
+
+
+@pytest.mark.parametrize("rain", [streaks, raindrops])
+def test_rain_stays_in_range_and_its_mask_marks_what_changed(rain: ModuleType) -> None:
+    clean = clean_picture()
+    for seed in range(12):
+        rainy = rain.apply(clean, rain.sample(np.random.default_rng(seed), *clean.shape[:2]))
+        assert rainy.image.dtype == rainy.mask.dtype == np.float32
+        assert rainy.image.min() >= 0 and rainy.image.max() <= 1
+        changed = np.abs(rainy.image - clean).max(axis=2)
+        assert np.all(rainy.mask[changed > 0.1] == 1)
+        assert np.all(rainy.mask[changed == 0] == 0)
+
+
+@pytest.mark.parametrize("rain", [streaks, raindrops])
+def test_rain_does_not_touch_the_clean_picture(rain: ModuleType) -> None:
+    clean = clean_picture()
+    before = clean.copy()
+    rain.apply(clean, rain.sample(np.random.default_rng(3), *clean.shape[:2]))
+    assert np.array_equal(clean, before)
+
+
+def test_streaks_fall_along_their_angle() -> None:
+    shower = Streaks((Layer(0.0, 40, 1.5, 0.02, 0.5),), "additive", 1.0, 0.0, seed=5)
+    rain = streaks.apply(np.full((200, 200, 3), 0.4, np.float32), shower).image[..., 0]
+    along = np.abs(np.diff(rain, axis=0)).mean()
+    across = np.abs(np.diff(rain, axis=1)).mean()
+    assert across > 5 * along
+
+
+def test_streaks_of_two_times_differ_and_drops_stay() -> None:
+    clean = clean_picture()
+    shower = streaks.sample(np.random.default_rng(1), 60, 80)
+    lens = raindrops.sample(np.random.default_rng(1), 60, 80)
+    assert not np.array_equal(streaks.apply(clean, shower, 0).image, streaks.apply(clean, shower, 1).image)
+    assert np.array_equal(raindrops.apply(clean, lens, 0).image, raindrops.apply(clean, lens, 1).image)
+
+
+def test_streaks_add_light_as_their_coverage_says() -> None:
+    layer = Layer(10.0, 30, 2.0, 0.1, 0.5)
+    light = streaks.layer_map(np.random.default_rng(0), layer, 400, 400)
+    kernel = streaks.streak_kernel(layer)
+    expected = layer.coverage / (layer.length * layer.width) * kernel.sum() * 0.65 * layer.brightness
+    assert light.mean() == pytest.approx(expected, rel=0.1)
+
+
+def test_drops_keep_the_share_of_contrast_they_name() -> None:
+    rng = np.random.default_rng(0)
+    clean = np.where(rng.random((120, 120, 1)) < 0.5, 0.2, 0.8).astype(np.float32).repeat(3, axis=2)
+    drop = raindrops.Drop(60, 60, 30, 1, 0, (0, 0, 0), 2.0, keep=0.4)
+    lens = raindrops.Raindrops((drop,), focus=1.0, veil=0.5, grey=1.0, magnify=4.0, rim=0, glint=0)
+    wet = raindrops.apply(clean, lens).image
+    inside, outside = np.s_[52:68, 52:68, 0], np.s_[0:20, 0:20]
+    flat = raindrops.apply(np.full_like(clean, 0.5), lens).image
+    assert np.array_equal(wet[outside], clean[outside])
+    # What is left inside is the background's contrast times `keep`, over the veil.
+    seen = np.corrcoef(wet[inside].ravel(), clean[inside].ravel())[0, 1]
+    assert seen > 0.7
+    assert (wet[inside].max() - wet[inside].min()) < 0.75 * 0.6
+    assert flat[inside].mean() == pytest.approx(0.4 * 0.5 + 0.6 * 0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mixture_makes_the_kind_it_is_asked_for(kind: str) -> None:
+    clean = clean_picture()
+    rainy = degrade(np.random.default_rng(4), clean, {k: float(k == kind) for k in KINDS})
+    assert rainy.image.shape == clean.shape
+    assert rainy.image.min() >= 0 and rainy.image.max() <= 1
+    assert (rainy.mask.max() > 0) == (kind != "dry")

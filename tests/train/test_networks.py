@@ -1,0 +1,116 @@
+"""The networks: shapes, the gate, the reach that tiling relies on, and an export that equals torch."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from derain.engines.card import ModelCard, Tiling, write_card
+from derain.engines.engine import EngineOptions
+from derain.engines.errors import DerainError, UsageError
+from derain.engines.registry import open_engine
+from derain.train import export
+from derain.train.networks.realtime import MULTIPLE_OF, Realtime, RealtimeSize
+from derain.train.networks.registry import build_network
+from derain.train.reach import receptive_radius
+from derain.train.recipe import NetworkRecipe
+
+SMALL = RealtimeSize(channels=(8, 8, 8), blocks=(1, 1, 1))
+
+
+@pytest.fixture
+def network() -> Realtime:
+    torch.manual_seed(0)
+    return Realtime(SMALL).eval()
+
+
+@pytest.mark.parametrize("height,width", [(16, 16), (32, 48)])
+def test_realtime_restores_a_picture_of_the_same_size(network: Realtime, height: int, width: int) -> None:
+    restored, logits = network(torch.rand(2, 3, height, width))
+    assert restored.shape == (2, 3, height, width)
+    assert logits.shape == (2, 1, height, width)
+
+
+def test_a_closed_gate_passes_the_frame(network: Realtime) -> None:
+    nn.init.zeros_(network.mask.weight)
+    nn.init.constant_(network.mask.bias, -1e9)
+    rainy = torch.rand(1, 3, 32, 32)
+    assert torch.equal(network(rainy)[0], rainy)
+
+
+class Convolutions(nn.Module):
+    """Two 3x3 convolutions: a radius of two."""
+
+    def __init__(self, dilation: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 3, 3, padding=dilation, dilation=dilation)
+        )
+
+    def forward(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
+        restored = self.body(rainy)
+        return restored, restored[:, :1]
+
+
+@pytest.mark.parametrize("dilation,radius", [(1, 2), (5, 6)])
+def test_reach_of_plain_convolutions_is_their_sum(dilation: int, radius: int) -> None:
+    assert receptive_radius(Convolutions(dilation), 1, limit=16) == radius
+
+
+def test_reach_bounds_what_a_pixel_changes(network: Realtime) -> None:
+    radius = receptive_radius(network, MULTIPLE_OF, limit=192)
+    assert radius > 40
+    rainy = torch.rand(1, 3, 16, 512, generator=torch.Generator().manual_seed(1))
+    changed = rainy.clone()
+    changed[..., 256] += 0.5
+    with torch.no_grad():
+        difference = (network(rainy)[0] - network(changed)[0]).abs().amax(dim=(0, 1, 2))
+    touched = difference.nonzero().flatten()
+    assert 256 - int(touched.min()) <= radius and int(touched.max()) - 256 <= radius
+
+
+def test_export_equals_torch_for_other_sizes_and_batches(network: Realtime) -> None:
+    model = export.to_onnx(network, MULTIPLE_OF)
+    assert model.opset_import[0].version >= 17
+    assert export.parity(network, model, MULTIPLE_OF) <= export.PARITY
+
+
+def test_parity_sees_other_weights(network: Realtime) -> None:
+    model = export.to_onnx(network, MULTIPLE_OF)
+    nn.init.constant_(network.correction.bias, 0.3)
+    assert export.parity(network, model, MULTIPLE_OF) > export.PARITY
+
+
+class Fixed(nn.Module):
+    """A network whose size is burnt in by a Python number, as an export can do unseen."""
+
+    def forward(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
+        return rainy[:, :, :64, :96] * 0.5, rainy[:, :1]
+
+
+def test_a_static_export_is_refused() -> None:
+    with pytest.raises(DerainError, match="static"):
+        export.to_onnx(Fixed(), MULTIPLE_OF)
+
+
+def test_exported_network_runs_in_an_engine(network: Realtime, tmp_path: Path) -> None:
+    model = export.to_onnx(network, MULTIPLE_OF)
+    write_card(model, ModelCard("t", "1", ("streaks",), 64, MULTIPLE_OF, Tiling.EXACT, "MIT"))
+    path = tmp_path / "t.onnx"
+    onnx.save(model, path)
+    rainy = np.random.default_rng(0).integers(0, 256, (1, 32, 48, 3), dtype=np.uint8)
+    with open_engine(path, EngineOptions(backend="onnxruntime")) as engine, torch.no_grad():
+        got = engine.infer(rainy)
+        planes = torch.from_numpy(rainy.astype(np.float32) / 255).permute(0, 3, 1, 2)
+        expected = export.Core(network)(planes).permute(0, 2, 3, 1).numpy() * 255
+    assert np.abs(got.astype(np.float32) - expected).max() <= 0.5 + 1e-2
+
+
+def test_unknown_network_and_wrong_size_are_named() -> None:
+    with pytest.raises(UsageError, match="no network 'unet'; known: realtime"):
+        build_network(NetworkRecipe("unet"))
+    with pytest.raises(UsageError, match="width"):
+        build_network(NetworkRecipe("realtime", {"width": [3]}))

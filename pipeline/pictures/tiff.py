@@ -69,8 +69,9 @@ def decode(data: bytes, header: Header) -> Pixels:
     """The pixels (H, W, channels), uint8 or uint16, in stored orientation."""
     context = av.CodecContext.create("tiff", "r")
     frames = [*context.decode(av.Packet(data)), *context.decode(None)]
-    frame = frames[0]
-    assert isinstance(frame, av.VideoFrame)
+    frame = frames[0] if frames else None
+    if not isinstance(frame, av.VideoFrame):
+        raise PictureError("is broken: its pixels can't be decoded")
     name = DECODED[header.channels, header.bits]
     if frame.format.name != name:
         frame = frame.reformat(format=name)

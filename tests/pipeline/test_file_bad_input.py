@@ -176,8 +176,8 @@ def test_corrupt_packets_hold_the_last_good_picture_at_its_time(
         assert np.array_equal(found[number].pixels, found[last_good].pixels)
     for number in (6, 9, 14, 19):
         assert np.array_equal(found[number].pixels, wanted[number].pixels)
-    source = pass_through(rainy, tmp_path / "clean.mp4")
-    assert (len(media.read(tmp_path / "clean.mp4").times), source.held) == (20, 3)
+    passed = pass_through(rainy, tmp_path / "clean.mp4")
+    assert (len(media.read(tmp_path / "clean.mp4").times), passed.held) == (20, 3)
 
 
 def test_corrupt_packets_among_b_frames_lose_no_place(tmp_path: Path) -> None:

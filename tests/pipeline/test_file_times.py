@@ -11,6 +11,7 @@ from clips import Clip
 from passing import pass_through
 
 from derain.engines.errors import DerainError
+from derain.pipeline.sources.file import FileSource
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -51,6 +52,8 @@ def test_every_time_stamp_stays_in_mp4_and_mov(name: str, ending: str, tmp_path:
     pass_through(rainy, tmp_path / f"clean.{ending}")
     before, after = media.read(rainy), media.read(tmp_path / f"clean.{ending}")
     assert after.times == before.times
+    with FileSource(rainy) as one, FileSource(tmp_path / f"clean.{ending}") as other:
+        assert other.info.time_base == one.info.time_base
     if name != "variable":  # these files hold no rate; what is reported follows from the last picture coded
         assert after.average_rate == before.average_rate
     assert [s.packets for s in after.others()] == [s.packets for s in before.others()]

@@ -36,6 +36,7 @@ def test_realtime_restores_a_picture_of_the_same_size(network: Realtime, height:
 
 def test_a_closed_gate_passes_the_frame(network: Realtime) -> None:
     nn.init.zeros_(network.mask.weight)
+    assert network.mask.bias is not None
     nn.init.constant_(network.mask.bias, -1e9)
     rainy = torch.rand(1, 3, 32, 32)
     assert torch.equal(network(rainy)[0], rainy)
@@ -80,6 +81,7 @@ def test_export_equals_torch_for_other_sizes_and_batches(network: Realtime) -> N
 
 def test_parity_sees_other_weights(network: Realtime) -> None:
     model = export.to_onnx(network, MULTIPLE_OF)
+    assert network.correction.bias is not None
     nn.init.constant_(network.correction.bias, 0.3)
     assert export.parity(network, model, MULTIPLE_OF) > export.PARITY
 

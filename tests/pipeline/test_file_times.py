@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import clips
@@ -160,3 +161,14 @@ def test_a_timecode_stays(ending: str, tmp_path: Path) -> None:
     assert after.streams[0].tags["timecode"] == "01:02:03:04"
     if ending != "mkv":
         assert [s.packets for s in after.others()] == [s.packets for s in before.others()]
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_picture_lasts_until_the_next_one(ending: str, tmp_path: Path) -> None:
+    rainy = CLIPS["variable"].write(tmp_path / f"rainy.{ending}")
+    with FileSource(rainy) as source:
+        frames = list(source)
+    pts = [frame.pts or 0 for frame in frames]
+    lasting = [later - earlier for earlier, later in pairwise(pts)]
+    assert [frame.duration for frame in frames][:-1] == lasting
+    assert frames[-1].duration > 0

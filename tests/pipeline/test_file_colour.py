@@ -72,6 +72,18 @@ def test_bars_become_the_standards_rgb_and_come_back(
         assert np.abs(before - after).max() <= 2
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_chroma_is_the_average_of_its_pixels(dtype: Any) -> None:
+    top = int(np.iinfo(dtype).max)
+    pixels = np.full((8, 8, 3), top // 2, dtype)
+    pixels[:, 0::2, 0] = top // 4
+    pixels[:, 1::2, 0] = top * 3 // 4
+    pixel_format = "yuv420p" if dtype == np.uint8 else "yuv420p10le"
+    grey = 128 if dtype == np.uint8 else 512
+    found = media.planes(FromRGB(pixel_format, Colour(matrix=1, range=1), 8)(pixels))
+    assert np.abs(found[1] - grey).max() <= 1 and np.abs(found[2] - grey).max() <= 1
+
+
 @pytest.mark.parametrize("matrix, primaries, transfer", [(5, 5, 6), (6, 6, 6), (1, 1, 1), (9, 9, 14)])
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("bits", [8, 10])

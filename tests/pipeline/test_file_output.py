@@ -210,6 +210,17 @@ def test_quality_and_options_reach_the_encoder(rainy: Path, tmp_path: Path) -> N
     assert sizes == sorted(sizes, reverse=True) and sizes[0] > sizes[-1]
 
 
+def test_x264_uses_whole_pictures_for_its_threads(tmp_path: Path) -> None:
+    rainy = Clip(times=range(4), width=64, height=1024).write(tmp_path / "rainy.mp4")
+    pass_through(rainy, tmp_path / "clean.mp4", options={"threads": "2"})  # slices would cost quality
+    assert b"sliced_threads=0" in media.read(tmp_path / "clean.mp4").side_data["SEI_UNREGISTERED"]
+
+
+def test_hevc_in_mp4_has_the_name_that_apples_players_know(rainy: Path, tmp_path: Path) -> None:
+    pass_through(rainy, tmp_path / "clean.mp4", codec="libx265")
+    assert b"hvc1" in (tmp_path / "clean.mp4").read_bytes()
+
+
 def test_a_comparison_may_be_wider_than_the_source(rainy: Path, tmp_path: Path) -> None:
     with FileSource(rainy) as source, FileSink(tmp_path / "clean.mp4", source, size=(128, 48)) as sink:
         for frame in source:

@@ -1,10 +1,13 @@
 """No picture and no sound may move: every time stamp of the output is the input's."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import av
 import clips
 import media
 import pytest
@@ -12,6 +15,7 @@ from clips import Clip
 from passing import pass_through
 
 from derain.engines.errors import DerainError
+from derain.pipeline.sinks.file import FileSink
 from derain.pipeline.sources.file import FileSource
 
 MILLISECOND = Fraction(1, 1000)
@@ -128,12 +132,21 @@ def test_times_stay_in_webm_with_opus(tmp_path: Path) -> None:
     assert after.others() == before.others()
 
 
-def test_hidden_pictures_of_vp8_are_not_taken_for_lost_ones(tmp_path: Path) -> None:
-    options = {"auto-alt-ref": "1", "lag-in-frames": "12", "b": "200k"}
-    rainy = Clip(times=range(60), codec="libvpx", options=options).write(tmp_path / "rainy.mkv")
+def test_packets_without_a_picture_are_not_taken_for_lost_ones(tmp_path: Path) -> None:
+    not_coded = b"\x00\x00\x01\xb6\x50\xcf"  # MPEG-4's way to say "nothing new"
+
+    def empty(number: int, packet: Any) -> Any:
+        if number != 6:
+            return packet
+        replaced = av.Packet(not_coded)
+        replaced.pts, replaced.dts, replaced.time_base = packet.pts, packet.dts, packet.time_base
+        return replaced
+
+    plain = Clip(codec="mpeg4", options={"bf": "0"}).write(tmp_path / "plain.mkv")
+    rainy = clips.remux(plain, tmp_path / "rainy.mkv", change=empty)
     source = pass_through(rainy, tmp_path / "clean.mkv")
-    assert media.read(tmp_path / "clean.mkv").times == media.read(rainy).times
-    assert source.held == 0
+    assert media.read(tmp_path / "clean.mkv").times == [Fraction(n, 25) for n in range(12) if n != 6]
+    assert (source.held, source.shortfall) == (0, None)
 
 
 def test_raw_streams_without_times_play_at_their_rate(tmp_path: Path) -> None:
@@ -172,3 +185,14 @@ def test_a_picture_lasts_until_the_next_one(ending: str, tmp_path: Path) -> None
     lasting = [later - earlier for earlier, later in pairwise(pts)]
     assert [frame.duration for frame in frames][:-1] == lasting
     assert frames[-1].duration > 0
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_the_last_picture_lasts_as_long_as_it_should(ending: str, tmp_path: Path) -> None:
+    rainy = Clip(times=range(5), options={"bf": "0"}).write(tmp_path / "rainy.mp4")
+    target = tmp_path / f"clean.{ending}"
+    with FileSource(rainy) as source, FileSink(target, source, options={"bf": "0"}) as sink:
+        for frame in source:
+            sink.write(replace(frame, duration=50 if frame.pts == 4 else 1))
+    with av.open(str(target)) as container:
+        assert container.duration == 2_160_000  # four of 0.04 s and one of two seconds

@@ -19,12 +19,13 @@ HEADER = (
 )
 
 
-def summary(name: str, scored: Sequence[Scored]) -> dict[str, Any]:
-    """Means of a set, and the figures of each picture."""
+def summary(name: str, match: str, scored: Sequence[Scored]) -> dict[str, Any]:
+    """Means of a set, of the pairs with `match` in their names, and the figures of each picture."""
     rainy, restored = mean([s.rainy for s in scored]), mean([s.restored for s in scored])
     gain = 0.0 if restored.psnr_y == rainy.psnr_y else restored.psnr_y - rainy.psnr_y
     return {
         "set": name,
+        "match": match,
         "pairs": len(scored),
         "rainy": asdict(rainy),
         "restored": asdict(restored),
@@ -41,7 +42,9 @@ def table(result: dict[str, Any]) -> str:
     for row in ("rainy", "restored"):
         figures = result[row]
         gain = f"{result['gain_y']:+8.2f}" if row == "restored" else ""
-        name, count = (result["set"], result["pairs"]) if row == "rainy" else ("", "")
+        name, count = (
+            (f"{result['set']} {result['match']}".strip(), result["pairs"]) if row == "rainy" else ("", "")
+        )
         lines.append(
             f"{name[-28:]:28} {count:>4} {row:9} {figures['psnr_y']:7.2f} {figures['ssim_y']:7.4f} "
             f"{figures['psnr_rgb']:9.2f} {figures['ssim_rgb']:9.4f} {gain}".rstrip()
@@ -94,7 +97,7 @@ def command(
         restorer = Restorer(engine)
         for folder, chosen in sets:
             scored = evaluate(chosen, restorer)
-            results.append(summary(str(folder), scored))
+            results.append(summary(str(folder), match, scored))
             click.echo(table(results[-1]))
         if sheet:
             save_sheet(sheet, contact_sheet(scored, restorer))

@@ -2,14 +2,13 @@
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import av
 import psutil
 
-PACKAGES = ("derain", "av", "numpy", "onnx", "onnxruntime", "opencv-python", "openvino")
+from derain.engines.machine import PACKAGES, cpu_name, installed
 
 
 def machine() -> dict[str, Any]:
@@ -25,24 +24,6 @@ def machine() -> dict[str, Any]:
         "ffmpeg": av.ffmpeg_version_info,
         "versions": {name: installed(name) for name in PACKAGES},
     }
-
-
-def cpu_name() -> str:
-    """The processor as its maker calls it, where the system tells."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def installed(package: str) -> str | None:
-    """The version of a package; None where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def peak_bytes() -> int:

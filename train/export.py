@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from derain.engines.card import ModelCard, Tiling, weights_sha256, write_card
 from derain.engines.errors import DerainError, UsageError
+from derain.train import figures
 from derain.train.networks.registry import build_network, entry
 from derain.train.reach import receptive_radius
 from derain.train.recipe import Recipe, parse
@@ -114,14 +115,23 @@ def run_git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def export(
-    checkpoint: Path, output: Path, name: str | None = None, trained_at: str | None = None
-) -> ModelCard:
+@dataclass(frozen=True)
+class ExportOptions:
+    """What the checkpoint does not say. `name`: None for the recipe's. `trained_at`: the commit it was trained
+    with, None for the one checked out now. `quality`, `speed`: JSON of derain evaluate and derain bench."""
+
+    name: str | None = None
+    trained_at: str | None = None
+    quality: Path | None = None
+    speed: Path | None = None
+
+
+def export(checkpoint: Path, output: Path, options: ExportOptions | None = None) -> ModelCard:
     """Writes `checkpoint` as ONNX with its card to `output`; returns the card.
 
-    `trained_at`: the commit it was trained with, where that is not the one checked out now.
     Raises DerainError where the ONNX differs from torch by more than PARITY.
     """
+    options = options or ExportOptions()
     trained = load_checkpoint(checkpoint)
     recipe = trained.recipe
     multiple_of = entry(recipe.network.name)[2]
@@ -133,7 +143,7 @@ def export(
         )
     log.info("parity with torch: %.1e", difference)
     card = ModelCard(
-        name=name or recipe.name,
+        name=options.name or recipe.name,
         version=version("derain"),
         removes=recipe.removes,
         halo=receptive_radius(trained.network, multiple_of),
@@ -142,8 +152,10 @@ def export(
         licence=recipe.licence,
         recipe=f"{recipe.name}, {trained.step} steps",
         seed=recipe.seed,
-        commit=trained_at or commit(),
+        commit=options.trained_at or commit(),
         data=recipe.data.terms,
+        quality=figures.quality(options.quality) if options.quality else {},
+        speed=figures.speed(options.speed) if options.speed else {},
         sha256=weights_sha256(model),
     )
     write_card(model, card)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from derain.engines.errors import UsageError
-from derain.train.export import export, load_checkpoint
+from derain.train.export import ExportOptions, export, load_checkpoint
 from derain.train.losses import masked_l1, restoration_loss
 from derain.train.patches import RainyPatches
 from derain.train.recipe import DataRecipe, NetworkRecipe, OptimiserRecipe, Recipe, load_recipe, parse
@@ -100,7 +100,7 @@ def test_a_run_writes_its_log_and_sample_pictures(recipe: Recipe, data: Path, tm
 
 def test_export_fills_the_card(recipe: Recipe, data: Path, tmp_path: Path) -> None:
     checkpoint = train(recipe, RunOptions(data, tmp_path / "run", workers=0))
-    card = export(checkpoint, tmp_path / "tiny.onnx", trained_at="abc")
+    card = export(checkpoint, tmp_path / "tiny.onnx", ExportOptions(trained_at="abc"))
     assert (card.name, card.commit, card.seed, card.multiple_of) == ("tiny", "abc", 1, 16)
     assert card.recipe == "tiny, 6 steps"
     assert card.halo > 40

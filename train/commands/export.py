@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from derain.train.export import export
+from derain.train.export import ExportOptions, export
 
 
 @click.command(name="export")
@@ -15,7 +15,19 @@ from derain.train.export import export
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--name", help="Name on the card.  [default: the recipe's]")
 @click.option("--commit", "trained_at", help="Commit it was trained with, where not the one checked out.")
-def command(checkpoint: Path, output: Path, name: str | None, trained_at: str | None) -> None:
+@click.option(
+    "--quality", type=click.Path(path_type=Path), help="Figures for the card: derain evaluate --json."
+)
+@click.option("--speed", type=click.Path(path_type=Path), help="Figures for the card: derain bench --json.")
+def command(
+    checkpoint: Path,
+    output: Path,
+    name: str | None,
+    trained_at: str | None,
+    quality: Path | None,
+    speed: Path | None,
+) -> None:
     """Write the averaged network of CHECKPOINT as ONNX with its card to OUTPUT."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    click.echo(json.dumps(asdict(export(checkpoint, output, name, trained_at)), indent=1))
+    options = ExportOptions(name, trained_at, quality, speed)
+    click.echo(json.dumps(asdict(export(checkpoint, output, options)), indent=1))

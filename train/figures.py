@@ -1,0 +1,44 @@
+"""Measured figures for a card, from what `derain evaluate --json` and `derain bench --json` wrote."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from derain.engines.errors import UsageError
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; UsageError where it is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} has no figures to read: {error}") from error
+
+
+def quality(path: Path) -> dict[str, str]:
+    """By set, PSNR on Y of the restored pictures with the gain over the rainy ones, in dB."""
+    try:
+        return {Path(row["set"]).name + row["match"]: gain(row) for row in read_json(path)}
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{path} is not what derain evaluate --json writes: no {error}") from error
+
+
+def gain(row: dict[str, Any]) -> str:
+    """One set in words; a set whose rainy pictures are clean has no gain to tell."""
+    restored, rainy = row["restored"]["psnr_y"], row["rainy"]["psnr_y"]
+    return f"{restored:.2f} dB" + ("" if rainy is None else f" ({restored - rainy:+.2f})")
+
+
+def speed(path: Path) -> dict[str, str]:
+    """By frame size, frames a second from file to file, with backend, precision and processor."""
+    try:
+        content = read_json(path)
+        where = f"{content['machine']['cpu']}, {content['machine']['threads']} threads"
+        return {f"{m['width']}x{m['height']}": pace(m) + f" on {where}" for m in content["measurements"]}
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{path} is not what derain bench --json writes: no {error}") from error
+
+
+def pace(measurement: dict[str, Any]) -> str:
+    fps = next(stage["fps"] for stage in measurement["stages"] if stage["name"] == "together")
+    return f"{fps:.1f} fps, {measurement['backend']} {measurement['precision']}"

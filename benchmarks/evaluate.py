@@ -38,18 +38,17 @@ def summary(name: str, match: str, scored: Sequence[Scored]) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """Two lines of the printed table: the rainy and the restored means."""
-    lines = []
-    for row in ("rainy", "restored"):
-        figures = result[row]
-        gain = f"{result['gain_y']:+8.2f}" if row == "restored" else ""
-        name, count = (
-            (f"{result['set']} {result['match']}".strip(), result["pairs"]) if row == "rainy" else ("", "")
-        )
-        lines.append(
-            f"{name[-28:]:28} {count:>4} {row:9} {figures['psnr_y']:7.2f} {figures['ssim_y']:7.4f} "
-            f"{figures['psnr_rgb']:9.2f} {figures['ssim_rgb']:9.4f} {gain}".rstrip()
-        )
-    return "\n".join(lines)
+    name = f"{result['set']} {result['match']}".strip()
+    rainy = line(name, str(result["pairs"]), "rainy", result["rainy"])
+    return f"{rainy}\n{line('', '', 'restored', result['restored'])} {result['gain_y']:+8.2f}"
+
+
+def line(name: str, count: str, row: str, figures: dict[str, float]) -> str:
+    """One line of the printed table, without the gain."""
+    return (
+        f"{name[-28:]:28} {count:>4} {row:9} {figures['psnr_y']:7.2f} {figures['ssim_y']:7.4f} "
+        f"{figures['psnr_rgb']:9.2f} {figures['ssim_rgb']:9.4f}"
+    )
 
 
 def finite(value: Any) -> Any:

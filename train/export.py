@@ -117,8 +117,11 @@ def run_git(folder: Path, *arguments: str) -> str:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What the checkpoint does not say. `name`: None for the recipe's. `trained_at`: the commit it was trained
-    with, None for the one checked out now. `quality`, `speed`: JSON of derain evaluate and derain bench."""
+    """What the checkpoint does not say.
+
+    `name`: None for the recipe's. `trained_at`: the commit it was trained with, None for the one checked out.
+    `quality`, `speed`: files that derain evaluate and derain bench wrote with --json, for the card.
+    """
 
     name: str | None = None
     trained_at: str | None = None

@@ -15,10 +15,8 @@ from derain.train.export import ExportOptions, export
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--name", help="Name on the card.  [default: the recipe's]")
 @click.option("--commit", "trained_at", help="Commit it was trained with, where not the one checked out.")
-@click.option(
-    "--quality", type=click.Path(path_type=Path), help="Figures for the card: derain evaluate --json."
-)
-@click.option("--speed", type=click.Path(path_type=Path), help="Figures for the card: derain bench --json.")
+@click.option("--quality", type=click.Path(path_type=Path), help="For the card: derain evaluate --json.")
+@click.option("--speed", type=click.Path(path_type=Path), help="For the card: derain bench --json.")
 def command(
     checkpoint: Path,
     output: Path,

@@ -39,10 +39,11 @@ class Core(nn.Module):
 
 @dataclass(frozen=True)
 class Trained:
-    """What a checkpoint holds: its recipe, the steps done and the averaged network."""
+    """What a checkpoint holds: recipe, steps done, origin of the first weights, the averaged network."""
 
     recipe: Recipe
     step: int
+    origin: str
     network: nn.Module
 
 
@@ -57,7 +58,7 @@ def load_checkpoint(path: Path) -> Trained:
         raise UsageError(f"{path} is not a checkpoint of derain train: {error}") from error
     network = build_network(recipe.network)
     network.load_state_dict(content["average"])
-    return Trained(recipe, content["step"], network.eval())
+    return Trained(recipe, content["step"], content["origin"], network.eval())
 
 
 def to_onnx(network: nn.Module, multiple_of: int) -> onnx.ModelProto:
@@ -153,7 +154,7 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
         multiple_of=multiple_of,
         tiling=Tiling.EXACT,
         licence=recipe.licence,
-        recipe=f"{recipe.name}, {trained.step} steps",
+        recipe=f"{recipe.name}, {trained.step} steps" + (f" from {trained.origin}" if trained.origin else ""),
         seed=recipe.seed,
         commit=options.trained_at or commit(),
         data=recipe.data.terms,

@@ -29,11 +29,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where and how long. `data`: folder the recipe's photos lie in. `time_limit`: seconds, None for none.
+    """Where and how long. `data`: folder the recipe's photos lie in. `start_from`: a checkpoint
+    whose averaged weights a new run begins with, of the same network. `time_limit`: seconds, None for none.
     `device`: "cpu" or "cuda". Checkpoints and logs come every so many steps."""
 
     data: Path
     output: Path
+    start_from: Path | None = None
     time_limit: float | None = None
     workers: int = 1
     device: str = "cpu"
@@ -43,12 +45,14 @@ class RunOptions:
 
 @dataclass
 class State:
-    """All a run needs to go on: network, averaged network, optimiser and the steps done."""
+    """All a run needs to go on: network, averaged network, optimiser, the steps done, and the `origin` of
+    the first weights in words ("" for random ones)."""
 
     network: nn.Module
     average: nn.Module
     optimiser: torch.optim.AdamW
     step: int = 0
+    origin: str = ""
 
 
 def learning_rate(recipe: OptimiserRecipe, step: int) -> float:
@@ -75,6 +79,7 @@ def save(state: State, recipe: Recipe, path: Path) -> None:
     content = {
         "recipe": asdict(recipe),
         "step": state.step,
+        "origin": state.origin,
         "network": state.network.state_dict(),
         "average": state.average.state_dict(),
         "optimiser": state.optimiser.state_dict(),
@@ -95,7 +100,18 @@ def restore(state: State, recipe: Recipe, path: Path) -> None:
     state.network.load_state_dict(content["network"])
     state.average.load_state_dict(content["average"])
     state.optimiser.load_state_dict(content["optimiser"])
-    state.step = content["step"]
+    state.step, state.origin = content["step"], content["origin"]
+
+
+def begin_with(state: State, path: Path) -> None:
+    """Takes the averaged weights of another run's checkpoint; UsageError where they don't fit."""
+    content: dict[str, Any] = torch.load(path, weights_only=True)
+    try:
+        for network in (state.network, state.average):
+            network.load_state_dict(content["average"])
+    except RuntimeError as error:
+        raise UsageError(f"the weights of {path} are of another network: {error}") from error
+    state.origin = f"{content['recipe']['name']} at {content['step']} steps"
 
 
 def training_photos(recipe: Recipe, data: Path) -> list[Path]:
@@ -154,6 +170,8 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
     if checkpoint.exists():
         restore(state, recipe, checkpoint)
         log.info("going on from step %d of %s", state.step, checkpoint)
+    elif options.start_from:
+        begin_with(state, options.start_from)
     with SummaryWriter(options.output / "tensorboard") as board:
         loop(state, recipe, options, board)
     save(state, recipe, checkpoint)

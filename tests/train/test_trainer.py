@@ -84,6 +84,22 @@ def test_a_run_learns(recipe: Recipe, data: Path, tmp_path: Path) -> None:
     assert after < 0.9 * before
 
 
+def test_a_run_can_begin_with_the_weights_of_another(recipe: Recipe, data: Path, tmp_path: Path) -> None:
+    first = train(recipe, RunOptions(data, tmp_path / "first", workers=0))
+    still = replace(recipe, name="still", train=replace(recipe.train, steps=0))
+    second = train(still, RunOptions(data, tmp_path / "second", workers=0, start_from=first))
+    assert load_checkpoint(second).origin == "tiny at 6 steps"
+    expected, got = weights(first), weights(second)
+    assert all(torch.equal(expected[name], got[name]) for name in expected if name.startswith("average."))
+
+
+def test_weights_of_another_network_are_refused(recipe: Recipe, data: Path, tmp_path: Path) -> None:
+    first = train(recipe, RunOptions(data, tmp_path / "first", workers=0))
+    wider = replace(recipe, network=NetworkRecipe("realtime", {"channels": (16, 8, 8), "blocks": (1, 1, 1)}))
+    with pytest.raises(UsageError, match="another network"):
+        train(wider, RunOptions(data, tmp_path / "second", workers=0, start_from=first))
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(recipe: Recipe, data: Path, tmp_path: Path) -> None:
     options = RunOptions(data, tmp_path / "run", workers=0)
     train(recipe, options)

@@ -32,6 +32,7 @@ def data_folder(text: str | None) -> Path:
 @click.argument("recipe")
 @click.option("--data", help="Folder the recipe's photos lie in.  [default: $DERAIN_DATA]")
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/RECIPE]")
+@click.option("--start-from", type=click.Path(path_type=Path, exists=True), help="Checkpoint to fine-tune.")
 @click.option("--time-limit", help="Stop with a checkpoint after this long: 90s, 15m, 2h.")
 @click.option("--workers", default=1, show_default=True, help="Processes that make patches; 0 for none.")
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
@@ -41,6 +42,7 @@ def command(
     recipe: str,
     data: str | None,
     output: Path | None,
+    start_from: Path | None,
     time_limit: str | None,
     workers: int,
     device: str,
@@ -56,6 +58,7 @@ def command(
     options = RunOptions(
         data=data_folder(data),
         output=output or Path("runs") / loaded.name,
+        start_from=start_from,
         time_limit=seconds(time_limit) if time_limit else None,
         workers=workers,
         device=device,

@@ -47,7 +47,7 @@ class Raindrops:
 def sample_drop(rng: np.random.Generator, height: int, width: int, radius: float, focus: float) -> Drop:
     """One drop anywhere on the picture, its radius spread around `radius`."""
     r = float(np.clip(radius * math.exp(rng.normal(0, 0.45)), 2.0, 80.0))
-    soft = 1.0 + (1 - focus) * rng.uniform(0.35, 1.0) * r
+    soft = 1.0 + (1 - focus) * rng.uniform(0.35, 1.5) * r
     return Drop(
         x=rng.uniform(-r, width + r),
         y=rng.uniform(-r, height + r),
@@ -55,7 +55,7 @@ def sample_drop(rng: np.random.Generator, height: int, width: int, radius: float
         stretch=rng.uniform(0.75, 1.3),
         angle=rng.uniform(0, math.pi),
         wave=(rng.normal(0, 0.08), rng.normal(0, 0.06), rng.normal(0, 0.04)),
-        edge=float(np.clip(soft, 1.0, max(22.0, 0.8 * r))),
+        edge=float(np.clip(soft, 1.0, max(22.0, 1.5 * r))),
         keep=float(np.clip(rng.normal(0.4, 0.2), 0.03, 0.75)),
     )
 
@@ -64,7 +64,7 @@ def sample(rng: np.random.Generator, height: int, width: int) -> Raindrops:
     """Draws a wet lens for a picture of that size: focus mostly soft, coverage from a few drops to dense."""
     blurred = rng.uniform() < 0.25
     focus = 0.0 if blurred else float(rng.beta(0.7, 1.6))
-    radius = math.exp(rng.uniform(math.log(4), math.log(50 if blurred else 20)))
+    radius = math.exp(rng.uniform(math.log(5 if blurred else 4), math.log(60 if blurred else 20)))
     coverage = math.exp(rng.uniform(math.log(0.08), math.log(1.2)))
     count = 1 + int(rng.poisson(coverage * height * width / (math.pi * radius**2 * 1.5)))
     return Raindrops(
@@ -141,7 +141,7 @@ def refraction(clean: Picture, lens: Lens, params: Raindrops) -> Picture:
     )
     brightness = max(float(clean.mean()), 0.02)
     lift = params.veil * min(1.0, 2.2 * brightness) - brightness
-    seen = seen + (0.25 * lift if params.magnify < 0 else lift)
+    seen = seen + (0.6 * lift if params.magnify < 0 else lift)
     grey = seen.mean(axis=2, keepdims=True)
     return np.asarray(seen + params.grey * (grey - seen), np.float32)
 

@@ -1,9 +1,12 @@
 """The `derain` program: finds the command, runs it, turns its errors into one sentence and an exit code."""
 
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 
@@ -75,9 +78,35 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("derain: interrupted", err=True)
         return 130
+    except OSError as error:  # of the machine rather than of the program: a full disk behind stdout, say
+        click.echo(f"derain: {error}", err=True)
+        return 1
     return result if isinstance(result, int) else 0
 
 
 def main() -> None:
     """The console script."""
+    fill_closed_streams()
+    end_as_ctrl_c_does()
     sys.exit(run())
+
+
+def fill_closed_streams() -> None:
+    """Opens the standard streams that the caller closed (`2>&-`), or the next file would take their numbers.
+
+    A library's words for stderr would then go into the restored video.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("r+", encoding="utf-8"))  # noqa: SIM115 - for good
+
+
+def end_as_ctrl_c_does() -> None:
+    """Lets a service manager's SIGTERM and a closed terminal's SIGHUP keep a partial file, as Ctrl-C does.
+
+    One that is ignored, as under nohup, stays so.
+    """
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)

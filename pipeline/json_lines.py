@@ -12,22 +12,26 @@ from derain.engines.errors import DerainError
 
 
 class JsonLines:
-    """Writes events; the first that nobody reads any more ends the run, those after it are dropped."""
+    """Writes events; the first that can't be written ends the run, those after it are dropped."""
 
     def __init__(self) -> None:
         self._heard = True
 
     def write(self, event: str, fields: Mapping[str, Any]) -> None:
-        """One line; raises DerainError where the reader has gone."""
+        """One line; raises DerainError where the reader has gone, or what stdout goes to is full."""
         if not self._heard:
             return
         try:
             click.echo(json.dumps({"event": event, **{name: _rounded(fields[name]) for name in fields}}))
-        except BrokenPipeError as error:
+        except OSError as error:
             self._heard = False
             # What is left in Python's own buffer must not fail once more at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise DerainError("the program that read the --json lines has gone, so the run ends") from error
+            if isinstance(error, BrokenPipeError):
+                why = "the program that read the --json lines has gone"
+            else:
+                why = f"the --json lines can't be written ({(error.strerror or str(error)).lower()})"
+            raise DerainError(f"{why}, so the run ends") from error
 
 
 def _rounded(value: Any) -> Any:

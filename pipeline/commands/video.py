@@ -117,7 +117,7 @@ def command(
     """Take the rain out of a video file.
 
     The container of OUTPUT follows from its name; sound, subtitles and all else are copied. Ctrl-C keeps what
-    is done as OUTPUT's NAME.partial.EXT, a second Ctrl-C discards it.
+    is done as OUTPUT's NAME.partial.EXT, a second Ctrl-C discards it. SIGTERM and SIGHUP do the same.
 
     With --json, stdout gets the events start, progress and end, one JSON object a line.
     """

@@ -117,26 +117,27 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == {"rainy.mp4", "identity.onnx"}
 
 
-def interrupted(line: Sequence[str]) -> tuple[int, list[dict[str, Any]]]:
-    """Runs a long job with --json, sends SIGINT once frames were written; its exit code and events."""
+def interrupted(line: Sequence[str], by: str) -> tuple[int, list[dict[str, Any]]]:
+    """Runs a long job with --json, sends a signal once frames were written; its exit code and events."""
     job = subprocess.Popen([*DERAIN, *line, "--json"], stdout=subprocess.PIPE, text=True)
     assert job.stdout is not None
     events, sent = [], False
     for told in job.stdout:
         events.append(json.loads(told))
         if events[-1]["event"] == "progress" and events[-1]["frames"] > 5 and not sent:
-            job.send_signal(signal.SIGINT)
+            job.send_signal(getattr(signal, by))
             sent = True
     job.stdout.close()
     return job.wait(60), events
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to the whole console")
-def test_ctrl_c_keeps_a_playable_partial_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_ctrl_c_and_its_kin_keep_a_playable_partial_file(by: str, tmp_path: Path) -> None:
     source = clips.Clip(times=range(1000), audio=("eng",)).write(tmp_path / "rainy.mp4")
     target, partial = tmp_path / "clean.mp4", tmp_path / "clean.partial.mp4"
     slow = onnx_models.unshuffle(tmp_path, factor=1, channels=64, layers=8)
-    code, events = interrupted(["video", str(source), str(target), "--model", str(slow)])
+    code, events = interrupted(["video", str(source), str(target), "--model", str(slow)], by)
     assert code == 130
     assert names(tmp_path) == {"rainy.mp4", "unshuffle.onnx", "clean.partial.mp4"}
     assert events[-1]["event"] == "end"
@@ -145,6 +146,31 @@ def test_ctrl_c_keeps_a_playable_partial_file(tmp_path: Path) -> None:
     assert 5 < frames_in(partial) == events[-1]["frames"]
     with av.open(str(partial)) as container:
         assert len(container.streams.audio) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell closes the streams")
+def test_closed_streams_are_no_reason_to_fail(tmp_path: Path) -> None:
+    """As `2>&-` closes them: what a library says must not go into the video that gets their number."""
+    source = clips.Clip().write(tmp_path / "rainy.mp4")
+    line = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *DERAIN, *arguments(source, tmp_path / "clean.mp4")]
+    assert subprocess.run(line, check=False).returncode == 0
+    assert frames_in(tmp_path / "clean.mp4") == 12
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_full_disk_behind_stdout_is_told(tmp_path: Path) -> None:
+    model = onnx_models.identity(tmp_path)
+    source = clips.Clip().write(tmp_path / "rainy.mp4")
+    video = arguments(source, tmp_path / "clean.mp4", "--json")
+    for line in (["models", str(model)], video):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [*DERAIN, *line], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+        assert done.returncode == 1
+        (said,) = done.stderr.splitlines()
+        assert said.startswith("derain: ") and "no space left on device" in said.lower()
+    assert names(tmp_path) == {"rainy.mp4", "identity.onnx"}
 
 
 def test_a_failing_encoder_ends_the_run_without_a_trace(

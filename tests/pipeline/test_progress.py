@@ -211,12 +211,14 @@ def test_times_to_go_read_like_a_clock(seconds: float, text: str) -> None:
 def test_a_reader_that_goes_away_ends_the_run_with_a_sentence() -> None:
     """As in `derain video ... --json | head -1`."""
     code = (
-        "import sys, derain.pipeline.progress as p\n"
+        "import sys\n"
         "from derain.engines.errors import DerainError\n"
+        "from derain.pipeline.json_lines import JsonLines\n"
+        "lines = JsonLines()\n"
         "try:\n"
-        "    with p.JsonTeller() as t:\n"
-        "        while True: t._write('progress', {})\n"
+        "    while True: lines.write('progress', {})\n"
         "except DerainError as error:\n"
+        "    lines.write('end', {})\n"
         "    sys.exit(str(error))\n"
     )
     job = subprocess.Popen(

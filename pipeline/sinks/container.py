@@ -15,6 +15,8 @@ from derain.pipeline.source import StreamInfo
 MOV_FAMILY = frozenset(("mp4", "mov", "ipod", "3gp", "3g2", "f4v"))
 MATROSKA = frozenset(("matroska", "webm"))
 WRITTEN = MOV_FAMILY | MATROSKA | {"avi", "mpegts"}
+ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".ts")
+"""The usual names of what is written."""
 HOLD_CHAPTERS = MOV_FAMILY | MATROSKA
 HOLD_ROTATION = MOV_FAMILY | MATROSKA
 HOLD_COVERS = frozenset(("mp4", "ipod", "matroska"))
@@ -96,7 +98,7 @@ def open_container(temporary: Path, target: Path) -> OutputContainer:
     ending = f"the ending {target.suffix!r}" if target.suffix else "a name without an ending"
     raise UsageError(
         f"derain writes no video under {ending} of the output {target.name}; "
-        "use .mp4, .mkv, .mov, .webm, .avi or .ts"
+        f"use {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
     )
 
 

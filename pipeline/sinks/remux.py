@@ -17,6 +17,7 @@ from av.stream import Discard, Disposition, Stream
 from derain.engines.errors import UsageError
 from derain.pipeline.sinks.container import (
     COUNT_FRAMES,
+    ENDINGS,
     HOLD_COVERS,
     MATROSKA,
     MOV_FAMILY,
@@ -110,6 +111,7 @@ class Copier:
         self._streams = [s for s in streams if fits(s, self._format)]
         self.refused = [in_words(s) for s in streams if s not in self._streams]
         self._copies: dict[int, Stream] = {}
+        self._clipped: set[int] = set()
         self._packets: Iterator[Packet[Any]] = iter(())
         self._next: Packet[Any] | None = None
 
@@ -180,9 +182,10 @@ class Copier:
     def _before_zero(self, packet: Packet[Any], stream: Stream) -> bool:
         if self._format not in COUNT_FRAMES or packet.pts is None or packet.pts >= 0:
             return False
-        log.warning(
-            "%s: %s begins before zero, which %s can't; left out", self._path, in_words(stream), self._format
-        )
+        if stream.index not in self._clipped:
+            self._clipped.add(stream.index)
+            name, what = self._path.name, in_words(stream)
+            log.warning("%s: what %s has before time zero is left out: %s has none", name, what, self._format)
         return True
 
     def close(self) -> None:
@@ -200,6 +203,14 @@ def refuse(missing: list[str], format_name: str, path: Path) -> None:
     """Raises UsageError where something of `path` can't be held, and says the ways out."""
     if missing:
         raise UsageError(
-            f"the {format_name} format can't hold {', '.join(missing)} of {path.name}; name the output .mkv, "
-            "which holds nearly everything, or say --drop-unsupported to leave out what does not fit"
+            f"the {format_name} format can't hold {', '.join(missing)} of {path.name}; "
+            f"{another_container(format_name, path)}say --drop-unsupported to leave out what does not fit"
         )
+
+
+def another_container(format_name: str, path: Path) -> str:
+    """The way out by another name of the output, in words; "" where there is none."""
+    if format_name != "matroska":
+        return "name the output .mkv, which holds nearly everything, or "
+    ending = path.suffix.lower()
+    return f"name the output {ending}, as the input is, or " if ending in ENDINGS else ""

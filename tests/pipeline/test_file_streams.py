@@ -160,7 +160,8 @@ def test_what_the_container_cannot_hold_is_named_before_the_work(
     with FileSource(rainy) as source, pytest.raises(UsageError) as refused:
         FileSink(target, source)
     assert words in str(refused.value)
-    assert ".mkv" in str(refused.value) and "--drop-unsupported" in str(refused.value)
+    another = "the output .mkv, which" if ending != ".mkv" else "the output .mp4, as the input is,"
+    assert another in str(refused.value) and "--drop-unsupported" in str(refused.value)
     assert [path.name for path in tmp_path.iterdir()] == [first]
     with caplog.at_level(logging.WARNING):
         pass_through(rainy, target, drop_unsupported=True)
@@ -176,3 +177,14 @@ def test_a_dropped_stream_is_told_and_the_others_stay(tmp_path: Path) -> None:
                 sink.write(frame)
         assert sink.dropped == ["stream 2 (subtitle, mov_text, fre)"]
     assert [s.kind for s in media.read(tmp_path / "clean.mkv").streams] == ["video", "audio"]
+
+
+def test_sound_before_an_avi_begins_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rainy = Clip(audio=["eng"], audio_start=Fraction(-1, 5)).write(tmp_path / "rainy.mp4")
+    with caplog.at_level(logging.WARNING):
+        pass_through(rainy, tmp_path / "clean.avi")
+    assert caplog.text.count("stream 1 (audio, aac, eng) has before time zero is left out") == 1
+    before, after = (media.read(path).others()[0] for path in (rainy, tmp_path / "clean.avi"))
+    assert [data for time, data in before.packets if time is not None and time >= 0] == [
+        data for _, data in after.packets
+    ]

@@ -12,6 +12,7 @@ from derain.benchmarks.fps import Measurement, Setup, measure_apart, measure_pat
 from derain.benchmarks.machine import machine
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
+from derain.pipeline.commands.options import network_options
 
 SIZES = {
     "360p": (640, 360),
@@ -44,10 +45,7 @@ def parse_size(name: str) -> tuple[int, int]:
 @click.option("--input", "clip", type=click.Path(path_type=Path), help="A clip, in place of a made pattern.")
 @click.option("--size", "sizes", multiple=True, callback=size_option, metavar="SIZE", help="Repeatable.")
 @click.option("--frames", default=60, show_default=True, type=click.IntRange(2), help="Frames a size.")
-@click.option("--model", default="auto", metavar="NAME|FILE", help="A shipped network or a .onnx file.")
-@click.option("--backend", default="auto", metavar="NAME", help="auto, openvino or onnxruntime.")
-@click.option("--precision", default="auto", metavar="NAME", help="auto, fp32, or what the backend takes.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of the network.")
+@network_options
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures here.")
 def command(
     clip: Path | None,

@@ -10,11 +10,17 @@ import click
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError
 from derain.pipeline.api import Derainer
-from derain.pipeline.commands.video import number_option, threads_option
+from derain.pipeline.commands.options import (
+    compare_option,
+    network_options,
+    restoring_options,
+    telling_options,
+    whole_option,
+)
 from derain.pipeline.image_job import Done, ImageJob, ImageReport, restore_images
 from derain.pipeline.json_lines import JsonLines
-from derain.pipeline.log import LEVELS, logging_to_stderr
-from derain.pipeline.restore import parse_tile
+from derain.pipeline.log import logging_to_stderr
+from derain.pipeline.progress import say
 
 
 class Teller:
@@ -27,14 +33,14 @@ class Teller:
         """The first line."""
         card = derainer.card
         pictures = "1 picture" if count == 1 else f"{count} pictures"
-        self._say(f"model {card.name} {card.version}, {derainer.backend} {derainer.precision}, {pictures}")
+        say(f"model {card.name} {card.version}, {derainer.backend} {derainer.precision}, {pictures}")
 
     def tell(self, done: Done) -> None:
         """A line for a picture; for a bad one always."""
         if done.error:
-            self._say(f"derain: {done.error}")
+            say(done.error)
         elif not self._quiet:
-            self._say(
+            say(
                 f"{done.number} of {done.count}: {done.task.output}, {done.width}x{done.height}, "
                 f"{done.seconds:.1f} s"
             )
@@ -42,10 +48,7 @@ class Teller:
     def end(self, message: str, exit_code: int, report: ImageReport | None) -> None:
         """The last line; an error is said by whoever catches it."""
         if exit_code == 0:
-            self._say(message)
-
-    def _say(self, line: str) -> None:
-        click.echo(line, err=True)
+            say(message)
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
@@ -98,46 +101,27 @@ class JsonTeller(Teller):
 @click.command("image")
 @click.argument("input")
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--model", default="auto", metavar="NAME|FILE", help="A shipped network or a .onnx file.")
-@click.option("--backend", default="auto", metavar="NAME", help="auto, openvino or onnxruntime.")
-@click.option("--precision", default="auto", metavar="NAME", help="auto, fp32, or what the backend takes.")
-@click.option("--threads", callback=threads_option, metavar="N", help="Threads of the network.")
-@click.option("--tile", default="auto", metavar="auto|none|N", help="Restore in tiles of N pixels a side.")
-@click.option(
-    "--strength",
-    default="1",
-    callback=number_option(0, 1),
-    metavar="0..1",
-    help="How much of the rain to take: 0 leaves the picture, 1 restores it.",
-)
+@network_options
+@restoring_options
 @click.option(
     "--quality",
-    callback=number_option(1, 100),
+    callback=whole_option(1, 100),
     metavar="1..100",
     help="Of JPEG (default 95) and WebP (default lossless).",
 )
-@click.option(
-    "--compare",
-    type=click.Choice(["side", "split"]),
-    help="Write rainy and restored in one picture: side by side, or each one half.",
-)
+@compare_option
 @click.option(
     "--rain-layer",
     type=click.Path(path_type=Path),
     metavar="FILE|FOLDER",
     help="Also write what was taken away, around mid grey.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
-@click.option("--json", "as_json", is_flag=True, help="Say how it goes as JSON lines on stdout.")
-@click.option("--no-progress", is_flag=True, help="Say only what runs, what failed and what was done.")
-@click.option("--log-level", type=click.Choice(LEVELS), default="warning", show_default=True)
+@telling_options
 def command(
     *,
     backend: str,
     precision: str,
     threads: int | None,
-    tile: str,
-    quality: float | None,
     as_json: bool,
     no_progress: bool,
     log_level: str,
@@ -152,8 +136,7 @@ def command(
     With --json, stdout gets the events start, image and end, one JSON object a line.
     """
     engine = EngineOptions(backend=backend, precision=precision, threads=threads)
-    whole = None if quality is None else round(quality)
-    job = ImageJob(engine=engine, tile=parse_tile(tile), quality=whole, **rest)
+    job = ImageJob(engine=engine, **rest)
     with logging_to_stderr(log_level), (JsonTeller if as_json else Teller)(no_progress) as teller:
         report = restore_images(job, teller.begin, teller.tell)
         exit_code = 1 if report.failed else 0
@@ -166,7 +149,8 @@ def command(
 def summary(report: ImageReport) -> str:
     """What was done, in one sentence."""
     failed, count = len(report.failed), len(report.done)
-    alone = f"; {report.left_alone} other files left alone" if report.left_alone else ""
+    files = "1 other file" if report.left_alone == 1 else f"{report.left_alone} other files"
+    alone = f"; {files} left alone" if report.left_alone else ""
     if failed:
         return f"{failed} of {count} pictures could not be restored{alone}"
     return f"restored {count} {'picture' if count == 1 else 'pictures'} in {report.seconds:.1f} s{alone}"

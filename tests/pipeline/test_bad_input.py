@@ -160,6 +160,7 @@ TABLE = (
     Row("bad duration", with_options("--duration", "1:99"), 2, "--duration takes"),
     Row("no duration", with_options("--duration", "0"), 2, "more than zero"),
     Row("bad threads", with_options("--threads", "0"), 2, "--threads takes a whole number from 1"),
+    Row("a million threads", with_options("--threads", "1000000"), 2, "from 1 to 1024, not '1000000'"),
     Row("unknown backend", with_options("--backend", "abacus"), 2, "openvino, onnxruntime"),
     Row("unknown precision", with_options("--precision", "fp1"), 2, "fp1"),
     Row("unknown comparison", with_options("--compare", "above"), 2, "'side', 'split'"),

@@ -55,7 +55,7 @@ def test_a_file(photos: Path, tmp_path: Path, negative: str, capsys: pytest.Capt
     assert same(read_image(tmp_path / "clean.tif").pixels, 255 - read_image(photos / "a.png").pixels)
     told = capsys.readouterr()
     assert told.out == ""
-    assert "model negative 1, " in told.err and "1 picture\n" in told.err
+    assert told.err.startswith("derain: model negative 1, ") and "1 picture\n" in told.err
     assert "clean.tif, 30x20" in told.err and "restored 1 picture" in told.err
 
 
@@ -71,7 +71,7 @@ def test_a_folder_is_mirrored(
     assert image(photos, tmp_path / "out", "--model", negative) == 0
     assert files_in(tmp_path / "out") == ["a.png", "b.tif", "more/c.webp"]
     assert "restored 3 pictures" in (told := capsys.readouterr().err)
-    assert "; 1 other files left alone" in told
+    assert "; 1 other file left alone" in told
     for name in files_in(tmp_path / "out"):
         assert same(read_image(tmp_path / "out" / name).pixels, 255 - read_image(photos / name).pixels)
 
@@ -211,6 +211,13 @@ BAD: tuple[tuple[str, Callable[[Path], object], list[str], int, str], ...] = (
         "--strength takes a number from 0 to 1",
     ),
     ("quality", no_change, ["a.png", "o.png", "--quality", "9"], 2, "{0}/o.png has no quality to choose"),
+    (
+        "half a quality",
+        no_change,
+        ["a.png", "o.jpg", "--quality", "50.5"],
+        2,
+        "--quality takes a whole number from 1 to 100, not '50.5'",
+    ),
     ("to 8 bits", no_change, ["deep.png", "o.jpg"], 2, "{0}/o.jpg can't hold 16 bits a sample: JPEG has 8"),
     ("broken", no_change, ["broken.png", "o.png"], 1, "{0}/broken.png is cut short"),
 )

@@ -1,7 +1,6 @@
 """`derain image INPUT OUTPUT`."""
 
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,7 +11,9 @@ from derain.engines.errors import DerainError
 from derain.pipeline.api import Derainer
 from derain.pipeline.commands.options import (
     compare_option,
+    name_option,
     network_options,
+    path_option,
     restoring_options,
     telling_options,
     whole_option,
@@ -99,8 +100,8 @@ class JsonTeller(Teller):
 
 
 @click.command("image")
-@click.argument("input")
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("input", callback=name_option)
+@click.argument("output", callback=path_option)
 @network_options
 @restoring_options
 @click.option(
@@ -112,7 +113,7 @@ class JsonTeller(Teller):
 @compare_option
 @click.option(
     "--rain-layer",
-    type=click.Path(path_type=Path),
+    callback=path_option,
     metavar="FILE|FOLDER",
     help="Also write what was taken away, around mid grey.",
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -53,6 +54,20 @@ def whole_option(low: int, high: int) -> Callback:
         return int(text)
 
     return whole
+
+
+def name_option(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """A name as it is; an empty one (a shell variable that nobody set) does not mean the current folder."""
+    if text == "":
+        name = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
+        raise UsageError(f"{name} is empty; give the name of a file or folder")
+    return text
+
+
+def path_option(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Path | None:
+    """The path of a file or folder."""
+    name = name_option(ctx, parameter, text)
+    return None if name is None else Path(name)
 
 
 def tile_option(ctx: click.Context, parameter: click.Parameter, text: str) -> TileChoice:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from derain.pipeline.commands.options import (
     compare_option,
     network_options,
     number_option,
+    path_option,
     restoring_options,
     telling_options,
 )
@@ -39,8 +39,8 @@ def encoder_options(ctx: click.Context, parameter: click.Parameter, pairs: Seque
 
 
 @click.command("video")
-@click.argument("input", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("input", callback=path_option)
+@click.argument("output", callback=path_option)
 @network_options
 @restoring_options
 @click.option("--codec", metavar="NAME", help="The encoder; libx264, or what fits the input and container.")
@@ -62,7 +62,7 @@ def encoder_options(ctx: click.Context, parameter: click.Parameter, pairs: Seque
 @compare_option
 @click.option("--start", callback=time_option, metavar="TIME", help="Seconds or HH:MM:SS.mmm to begin at.")
 @click.option("--duration", callback=time_option, metavar="TIME", help="Seconds or HH:MM:SS.mmm to do.")
-@click.option("--rain-layer", type=click.Path(path_type=Path), help="Also write what was taken away.")
+@click.option("--rain-layer", callback=path_option, metavar="FILE", help="Also write what was taken away.")
 @click.option("--drop-unsupported", is_flag=True, help="Leave out streams the container can't hold.")
 @click.option("--as-progressive", is_flag=True, help="Take interlaced pictures as they are.")
 @telling_options

@@ -1,6 +1,7 @@
 """Which encoder, with what options, for which pictures: chosen and checked before any work."""
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,8 @@ def check_options(encoder: av.Codec, options: Mapping[str, str]) -> None:
 def add_parameters(codec: str, info: StreamInfo, wishes: dict[str, str]) -> None:
     """Adds the HDR description, and quietness, to an encoder's parameters; the user's come last and win."""
     words = {"log-level": "error"} if codec == "libx265" else {}
+    if codec == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # errors only; it takes that from nowhere else
     words |= encoder_words(codec, info.side_data)
     option = PARAMETERS.get(codec)
     if option is not None and words:

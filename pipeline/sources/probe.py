@@ -40,7 +40,9 @@ def open_input(path: Path) -> InputContainer:
         raise UsageError(f"there is no file {path}; check the name of the input")
     if path.is_dir():
         raise UsageError(f"{path} is a folder, not a video file; name one file in it")
-    if path.is_file() and path.stat().st_size == 0:
+    if not path.is_file():
+        raise UsageError(f"{path} is a pipe or a device, which can't be read twice; save it to a file first")
+    if path.stat().st_size == 0:
         raise UsageError(f"{path} is empty (0 bytes); copy or record it again")
     try:
         return av.open(f"file:{path}", "r", metadata_errors="replace")

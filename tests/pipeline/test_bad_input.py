@@ -1,5 +1,6 @@
 """Everything that can be wrong with what the user gives: one sentence, an exit code, nothing written."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,12 +32,12 @@ def model(folder: Path) -> list[str | Path]:
     return ["--model", onnx_models.identity(folder)]
 
 
-def with_input(content: Callable[[Path], Path]) -> Callable[[Path], list[str | Path]]:
+def with_input(content: Callable[[Path], Path | str]) -> Callable[[Path], list[str | Path]]:
     """Arguments for an input that `content` makes."""
     return lambda folder: [content(folder), folder / "clean.mp4", *model(folder)]
 
 
-def with_output(target: Callable[[Path], Path]) -> Callable[[Path], list[str | Path]]:
+def with_output(target: Callable[[Path], Path | str]) -> Callable[[Path], list[str | Path]]:
     """Arguments for an output that `target` names, and perhaps puts in the way."""
     return lambda folder: [good(folder), target(folder), *model(folder)]
 
@@ -105,6 +106,10 @@ TABLE = (
     Row("a directory", with_input(lambda f: made(f / "clips.mp4")), 2, "is a folder"),
     Row("empty file", with_input(lambda f: written(f / "empty.mp4", b"")), 2, "is empty"),
     Row("text", with_input(lambda f: written(f / "notes.mp4", b"rain\n" * 99)), 2, "is not a video"),
+    Row("a device", with_input(lambda f: os.devnull), 2, "is a pipe or a device"),
+    Row("no name", with_input(lambda f: ""), 2, "INPUT is empty"),
+    Row("no name of the output", with_output(lambda f: ""), 2, "OUTPUT is empty"),
+    Row("no name of the rain layer", with_options("--rain-layer", ""), 2, "--rain-layer is empty"),
     Row("audio only", with_input(audio_only), 2, "no video stream (it holds audio)"),
     Row("zero length", with_input(lambda f: no_pictures(f / "nothing.avi")), 2, "has no pictures"),
     Row(

@@ -329,3 +329,14 @@ def test_nothing_stays_open(rainy: Path, tmp_path: Path) -> None:
         refusal(rainy, tmp_path / "clean.xyz")
         refusal(rainy, tmp_path / "clean.mp4", codec="nothing")
     assert open_files() <= before
+
+
+def test_encoders_keep_their_chatter_to_themselves(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SVT_LOG", "")
+    monkeypatch.delenv("SVT_LOG")
+    rainy = Clip().write(tmp_path / "rainy.mp4")
+    for codec in ("libx264", "libx265", "libsvtav1"):
+        pass_through(rainy, tmp_path / f"{codec}.mp4", codec=codec)
+    assert capfd.readouterr().err == ""

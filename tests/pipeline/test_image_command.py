@@ -172,12 +172,25 @@ def test_programs_get_the_end_of_a_run_that_never_began(
     assert end["message"] in told.err
 
 
+def test_no_name_is_not_the_current_folder(
+    photos: Path, negative: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `derain image "$UNSET" out`."""
+    monkeypatch.chdir(photos)
+    before = files_in(photos)
+    assert run(["image", "", "out", "--model", negative]) == 2
+    assert run(["image", "a.png", "", "--overwrite", "--model", negative]) == 2
+    assert capsys.readouterr().err.split(" is empty")[0] == "derain: INPUT"
+    assert files_in(photos) == before
+
+
 def no_change(folder: Path) -> None:
     """The folder as it is."""
 
 
 BAD: tuple[tuple[str, Callable[[Path], object], list[str], int, str], ...] = (
     ("missing", no_change, ["no.png", "o.png"], 2, "there is no file {0}/no.png"),
+    ("no output name", no_change, ["a.png", "o.png", "--rain-layer", ""], 2, "--rain-layer is empty"),
     ("nothing fits", no_change, ["*.tiff", "o"], 2, "there are no pictures in {0}/*.tiff"),
     ("empty", lambda f: (f / "e.png").touch(), ["e.png", "o.png"], 2, "{0}/e.png is an empty file"),
     ("text", lambda f: (f / "t.png").write_text("rain"), ["t.png", "o.png"], 2, "{0}/t.png is not a picture"),
@@ -243,7 +256,7 @@ def test_what_is_refused_leaves_nothing(
     make(folder)
     before = {name: (folder / name).read_bytes() for name in files_in(folder)}
     options = ["--model", negative, *arguments[2:]]
-    if "--rain-layer" in options:
+    if "--rain-layer" in options and options[-1]:
         options[-1] = str(folder / options[-1])
     assert image(folder / arguments[0], folder / arguments[1], *options) == exit_code
     told = capsys.readouterr().err

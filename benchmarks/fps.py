@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
@@ -13,6 +14,7 @@ from pathlib import Path
 from derain.benchmarks.machine import peak_bytes
 from derain.benchmarks.pattern import write_pattern
 from derain.engines.engine import EngineOptions
+from derain.engines.errors import DerainError
 from derain.engines.registry import open_engine
 from derain.pipeline.frame import Frame
 from derain.pipeline.metrics import Histogram
@@ -75,10 +77,16 @@ def measure_pattern(width: int, height: int, setup: Setup) -> Measurement:
 
 
 def measure_apart(clip: Path, setup: Setup) -> Measurement:
-    """`measure` in a new process; its errors come back as they are."""
+    """`measure` in a new process; its errors come back as they are, DerainError where it was killed."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(measure, clip, setup).result()
+        try:
+            return pool.submit(measure, clip, setup).result()
+        except BrokenProcessPool as error:
+            raise DerainError(
+                f"measuring {clip.name} was killed by the system, most likely for want of memory; "
+                "take a smaller --size or --input"
+            ) from error
 
 
 def measure(clip: Path, setup: Setup) -> Measurement:

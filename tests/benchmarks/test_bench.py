@@ -1,7 +1,9 @@
 import json
+import os
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -9,10 +11,10 @@ import onnx_models
 import pytest
 
 from derain.benchmarks import commands, machine
-from derain.benchmarks.fps import Setup, measure, measure_pattern
+from derain.benchmarks.fps import Setup, measure, measure_apart, measure_pattern
 from derain.benchmarks.pattern import write_pattern
 from derain.engines.engine import EngineOptions
-from derain.engines.errors import UsageError
+from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.cli import run
 
 STAGES = ["decode", "restore", "encode", "together"]
@@ -104,3 +106,17 @@ def test_what_cannot_be_measured_is_a_usage_error(
 ) -> None:
     assert run(["bench", *line]) == 2
     assert words in capsys.readouterr().err
+
+
+class Deadly:
+    """Ends the process that unpickles it, as the system does where memory runs short."""
+
+    name = "clip.mp4"
+
+    def __reduce__(self) -> Any:
+        return os._exit, (9,)
+
+
+def test_a_killed_measurement_is_told_in_a_sentence(setup: Setup) -> None:
+    with pytest.raises(DerainError, match=r"measuring clip\.mp4 was killed by the system"):
+        measure_apart(cast(Path, Deadly()), setup)

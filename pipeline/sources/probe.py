@@ -1,5 +1,6 @@
 """What a video file holds, found before any work: its main stream, its pictures, why it is refused."""
 
+import logging
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,8 +18,19 @@ from derain.pipeline.frame import Colour
 from derain.pipeline.source import StreamInfo
 from derain.pipeline.sources.siting import chroma_location
 
+log = logging.getLogger(__name__)
+
 DISPLAY_MATRIX = "DISPLAYMATRIX"
 KEPT_SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", DISPLAY_MATRIX)
+NOT_CARRIED = {
+    "A53_CC": "closed captions",
+    "DYNAMIC_HDR_PLUS": "HDR10+ description of each scene",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid description of each scene",
+    "DOVI_METADATA": "Dolby Vision layer",
+    "SPHERICAL": "mark as a 360 degree video",
+    "STEREO3D": "mark as a 3D video",
+}
+"""What may come with coded pictures that PyAV can't give to an encoder."""
 INTERLACED_ORDERS = (2, 3, 4, 5)
 """AVFieldOrder values of pictures made of two fields."""
 AV_TIME_BASE = 1_000_000
@@ -81,6 +93,7 @@ def probe(path: Path, as_progressive: bool = False) -> Probe:
         first = first_frame(container, stream, path)
         info = describe(stream, first, path)
         refuse(info, first, stream, as_progressive)
+        tell_what_is_lost(first, path)
         origin = Fraction(container.start_time or 0, AV_TIME_BASE)
         length = Fraction(container.duration, AV_TIME_BASE) if container.duration else None
         return Probe(info, stream.index, origin, length)
@@ -104,8 +117,7 @@ def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> a
 
 def describe(stream: VideoStream, frame: av.VideoFrame, path: Path) -> StreamInfo:
     """The description of a video stream from its container and its first picture."""
-    items: list[Any] = list(cast(Any, frame.side_data))  # typed as a mapping, but gives its values
-    side_data = {item.type.name: bytes(item) for item in items if item.type.name in KEPT_SIDE_DATA}
+    side_data = {name: bytes(data) for name, data in side_data_of(frame) if name in KEPT_SIDE_DATA}
     matrix = side_data.pop(DISPLAY_MATRIX, None)
     return StreamInfo(
         width=frame.width,
@@ -126,6 +138,19 @@ def describe(stream: VideoStream, frame: av.VideoFrame, path: Path) -> StreamInf
         display_matrix=struct.unpack("=9i", matrix) if matrix else None,
         side_data=side_data,
     )
+
+
+def side_data_of(frame: av.VideoFrame) -> list[tuple[str, Any]]:
+    """What comes with a picture, FFmpeg's bytes with its names."""
+    items: list[Any] = list(cast(Any, frame.side_data))  # typed as a mapping, but gives its values
+    return [(item.type.name, item) for item in items]
+
+
+def tell_what_is_lost(frame: av.VideoFrame, path: Path) -> None:
+    """Warns of what the first picture brings that the output will be without."""
+    for name, _ in side_data_of(frame):
+        if name in NOT_CARRIED:
+            log.warning("%s: its %s can't be carried over; the output is without", path, NOT_CARRIED[name])
 
 
 def colour_of(frame: av.VideoFrame, stream: VideoStream) -> Colour:

@@ -188,3 +188,23 @@ def test_sound_before_an_avi_begins_is_told_once(tmp_path: Path, caplog: pytest.
     assert [data for time, data in before.packets if time is not None and time >= 0] == [
         data for _, data in after.packets
     ]
+
+
+def with_captions(number: int, packet: Any) -> Any:
+    """An H.264 packet with a closed caption before its picture."""
+    message = b"\xb5\x00\x31GA94\x03\x41\xff\xfc\xab\xcd\xff"
+    unit = b"\x06\x04" + bytes([len(message)]) + message + b"\x80"
+    changed = av.Packet(len(unit).to_bytes(4, "big") + unit + bytes(packet))
+    changed.pts, changed.dts, changed.duration = packet.pts, packet.dts, packet.duration
+    changed.time_base, changed.is_keyframe = packet.time_base, packet.is_keyframe
+    return changed
+
+
+def test_what_is_lost_inside_the_pictures_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plain = Clip().write(tmp_path / "plain.mp4")
+    rainy = clips.remux(plain, tmp_path / "rainy.mp4", change=with_captions)
+    with caplog.at_level(logging.WARNING):
+        pass_through(plain, tmp_path / "clean.mp4")
+        assert caplog.text == ""
+        pass_through(rainy, tmp_path / "clean2.mp4")
+    assert "rainy.mp4: its closed captions can't be carried over" in caplog.text

@@ -111,7 +111,8 @@ def begin_with(state: State, path: Path) -> None:
             network.load_state_dict(content["average"])
     except RuntimeError as error:
         raise UsageError(f"the weights of {path} are of another network: {error}") from error
-    state.origin = f"{content['recipe']['name']} at {content['step']} steps"
+    earlier = f" from {content['origin']}" if content["origin"] else ""
+    state.origin = f"{content['recipe']['name']} at {content['step']} steps{earlier}"
 
 
 def training_photos(recipe: Recipe, data: Path) -> list[Path]:

@@ -12,13 +12,16 @@ from derain.train.degradations.rain import Map, Picture, Rainy, difference_mask
 @dataclass(frozen=True)
 class Layer:
     """Streaks of one depth: `angle` from the vertical in degrees, `length` and `width` in pixels,
-    `coverage` the mean share of the layer under a streak, `brightness` of a streak's core (0..1)."""
+    `coverage` the mean share of the layer under a streak, `brightness` of a streak's core (0..1), `taper` the
+    share of the length over which an end fades, `flatness` of the profile across (2 is a Gaussian's)."""
 
     angle: float
     length: float
     width: float
     coverage: float
     brightness: float
+    taper: float = 0.25
+    flatness: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ def sample_layer(rng: np.random.Generator, angle: float, heavy: float) -> Layer:
         length=math.exp(rng.uniform(math.log(8), math.log(70))),
         width=width,
         coverage=math.exp(rng.uniform(math.log(0.015), math.log(0.10))) * (1 + 4 * heavy),
-        brightness=rng.uniform(0.12, 0.55) + 0.4 * heavy * rng.uniform(),
+        brightness=rng.uniform(0.10, 0.55) + 0.4 * heavy * rng.uniform(),
+        taper=rng.uniform(0.02, 0.4),
+        flatness=rng.uniform(2, 6) if rng.uniform() < 0.4 else 2.0,
     )
 
 
@@ -61,13 +66,13 @@ def sample(rng: np.random.Generator, height: int, width: int) -> Streaks:
 
 
 def streak_kernel(layer: Layer) -> Map:
-    """One streak: Gaussian across, tapered along; (K, K) float32 with peak 1."""
+    """One streak, bright in its middle, fading across and towards its ends; (K, K) float32 with peak 1."""
     radius = math.ceil(layer.length / 2 + 2 * layer.width)
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float32)
     sine, cosine = math.sin(math.radians(layer.angle)), math.cos(math.radians(layer.angle))
     along, across = x * sine + y * cosine, x * cosine - y * sine
-    taper = np.clip((layer.length / 2 - np.abs(along)) / (0.25 * layer.length) + 0.5, 0, 1)
-    profile = np.exp(-0.5 * (across / (0.5 * layer.width)) ** 2)
+    taper = np.clip((layer.length / 2 - np.abs(along)) / (layer.taper * layer.length) + 0.5, 0, 1)
+    profile = np.exp(-0.5 * np.abs(across / (0.5 * layer.width)) ** layer.flatness)
     return np.asarray(taper * profile, np.float32)
 
 

@@ -30,18 +30,19 @@ class Cut:
 
 
 def make_cut(origin: Fraction, time_base: Fraction, start: Seconds | None, duration: Seconds | None) -> Cut:
-    """The cut of `duration` seconds that begins `start` seconds after the file's `origin`.
+    """The cut of `duration` seconds that begins `start` seconds after the file's `origin`, or zero if later.
 
-    Its shift is a whole number of `time_base`, so that the pictures' times stay exact. Raises UsageError.
+    Its shift is a whole number of `time_base`, so that the pictures' times stay exact, and never more than
+    was cut off: nothing in the output lies before zero, where few formats have room. Raises UsageError.
     """
     if start is not None and start < 0:
         raise UsageError(f"the start must be zero or more seconds, it is {float(start):g}")
     if duration is not None and duration <= 0:
         raise UsageError(f"the duration must be more than zero seconds, it is {float(duration):g}")
     skipped = exact(start or 0)
-    begin = origin + skipped if skipped else None
-    end = None if duration is None else origin + skipped + exact(duration)
-    return Cut(begin, end, round(skipped / time_base) * time_base)
+    first = max(origin, Fraction(0)) + skipped
+    end = None if duration is None else first + exact(duration)
+    return Cut(first if skipped else None, end, skipped // time_base * time_base)
 
 
 def exact(seconds: Seconds) -> Fraction:

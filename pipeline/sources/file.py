@@ -27,9 +27,9 @@ RUN_UP = 1
 class FileSource:
     """The main video stream of a file. Each iteration decodes anew.
 
-    `start` and `duration`: seconds from the file's first time stamp; the pictures of a cut are moved back by
-    `start`. A picture that can't be decoded is replaced by the last good one, at its own time, and counted in
-    `held`. Frames last until the next one's pts.
+    `start` and `duration`: seconds from the file's first time stamp, or from zero where that lies before it;
+    the pictures of a cut are moved back by `start`. A picture that can't be decoded is replaced by the last
+    good one, at its own time, and counted in `held`. Frames last until the next one's pts.
 
     Raises UsageError on opening for what can't be worked on, and DerainError while iterating where the
     pictures change size or begin to be interlaced. `path` and `info.time_base` are what a sink needs to copy

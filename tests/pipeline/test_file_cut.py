@@ -118,3 +118,23 @@ def test_times_are_written_as_people_do() -> None:
         "1:02:03.000",
         "0:00:01.500",
     ]
+
+
+def test_a_cut_between_two_ticks_puts_nothing_before_zero(tmp_path: Path) -> None:
+    """Matroska refuses chapters there."""
+    rainy = Clip(time_base=Fraction(1, 25), chapters=[(0, 0.4, "one")]).write(tmp_path / "rainy.mp4")
+    pass_through(rainy, tmp_path / "clean.mkv", start=Fraction("0.06"))
+    after = media.read(tmp_path / "clean.mkv")
+    assert after.times[0] >= 0 and len(after.times) == 10
+    assert after.chapters[0][0] >= 0
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_a_cut_of_a_file_that_begins_before_zero_begins_at_zero(ending: str, tmp_path: Path) -> None:
+    """Its sound does; pictures moved there are lost in most formats."""
+    rainy = Clip(audio=["eng"]).write(tmp_path / "rainy.ts")
+    with FileSource(rainy) as source:
+        assert source.origin < 0
+    pass_through(rainy, tmp_path / f"clean{ending}", start=Fraction("0.1"))
+    times = media.read(tmp_path / f"clean{ending}").times
+    assert len(times) == 9 and times[0] == Fraction("0.02")

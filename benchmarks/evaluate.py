@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from derain.engines.engine import EngineOptions
+from derain.engines.errors import UsageError
 from derain.engines.registry import open_engine
 from derain.pipeline.restore import Restorer
 from derain.train.datasets import read_pairs
@@ -89,7 +90,10 @@ def command(
     """Measure MODEL on folders of PAIRS (rainy/ and clean/ inside): PSNR and SSIM, on Y and on RGB."""
     sets = [(folder, [p for p in read_pairs(folder) if match in p.name][::every]) for folder in pairs]
     if empty := [str(folder) for folder, chosen in sets if not chosen]:
-        raise click.UsageError(f"no pair whose name contains {match!r} in {', '.join(empty)}")
+        raise UsageError(f"no pair whose name contains {match!r} in {', '.join(empty)}")
+    for file in (json_file, sheet):
+        if file and not file.parent.is_dir():
+            raise UsageError(f"there is no folder {file.parent} for {file.name}; make it first")
     results = []
     click.echo(HEADER)
     with open_engine(model, EngineOptions(backend, precision, threads)) as engine:

@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from derain.engines.card import ModelCard, Tiling, weights_sha256, write_card
 from derain.engines.errors import DerainError, UsageError
 from derain.train import figures
+from derain.train.checkpoint import read
 from derain.train.networks.registry import build_network, entry
 from derain.train.reach import receptive_radius
 from derain.train.recipe import Recipe, parse
@@ -49,13 +49,8 @@ class Trained:
 
 def load_checkpoint(path: Path) -> Trained:
     """Reads a checkpoint of the trainer; UsageError where it is none."""
-    if not path.is_file():
-        raise UsageError(f"no checkpoint at {path}; give the checkpoint.pt of a run folder")
-    try:
-        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        recipe = parse(content["recipe"], str(path))
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
-        raise UsageError(f"{path} is not a checkpoint of derain train: {error}") from error
+    content = read(path)
+    recipe = parse(content["recipe"], str(path))
     network = build_network(recipe.network)
     network.load_state_dict(content["average"])
     return Trained(recipe, content["step"], content["origin"], network.eval())
@@ -136,6 +131,8 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
     Raises DerainError where the ONNX differs from torch by more than PARITY.
     """
     options = options or ExportOptions()
+    if not output.parent.is_dir():
+        raise UsageError(f"there is no folder {output.parent} for {output.name}; make it first")
     trained = load_checkpoint(checkpoint)
     recipe = trained.recipe
     multiple_of = entry(recipe.network.name)[2]

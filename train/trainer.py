@@ -7,16 +7,15 @@ import multiprocessing
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from derain.engines.errors import UsageError
+from derain.train.checkpoint import State, begin_with, restore, save
 from derain.train.datasets import pictures, split
 from derain.train.losses import psnr_of, restoration_loss
 from derain.train.networks.registry import build_network
@@ -43,18 +42,6 @@ class RunOptions:
     checkpoint_every: int = 1000
 
 
-@dataclass
-class State:
-    """All a run needs to go on: network, averaged network, optimiser, the steps done, and the `origin` of
-    the first weights in words ("" for random ones)."""
-
-    network: nn.Module
-    average: nn.Module
-    optimiser: torch.optim.AdamW
-    step: int = 0
-    origin: str = ""
-
-
 def learning_rate(recipe: OptimiserRecipe, step: int) -> float:
     """Linear warm-up, then a cosine that ends at zero with the last step."""
     if step < recipe.warmup:
@@ -72,47 +59,6 @@ def fresh_state(recipe: Recipe, device: str) -> State:
         network.parameters(), lr=recipe.train.rate, weight_decay=recipe.train.weight_decay
     )
     return State(network, copy.deepcopy(network).requires_grad_(False), optimiser)
-
-
-def save(state: State, recipe: Recipe, path: Path) -> None:
-    """Writes a checkpoint whole or not at all."""
-    content = {
-        "recipe": asdict(recipe),
-        "step": state.step,
-        "origin": state.origin,
-        "network": state.network.state_dict(),
-        "average": state.average.state_dict(),
-        "optimiser": state.optimiser.state_dict(),
-    }
-    temporary = path.with_name(f".{path.name}.tmp")
-    torch.save(content, temporary)
-    temporary.replace(path)
-
-
-def restore(state: State, recipe: Recipe, path: Path) -> None:
-    """Goes on from a checkpoint of the same recipe; UsageError where it was another."""
-    content: dict[str, Any] = torch.load(path, weights_only=True)
-    if content["recipe"] != asdict(recipe):
-        changed = [k for k, v in asdict(recipe).items() if content["recipe"].get(k) != v]
-        raise UsageError(
-            f"{path} was made by another recipe (differs in {', '.join(changed)}); use a new --output"
-        )
-    state.network.load_state_dict(content["network"])
-    state.average.load_state_dict(content["average"])
-    state.optimiser.load_state_dict(content["optimiser"])
-    state.step, state.origin = content["step"], content["origin"]
-
-
-def begin_with(state: State, path: Path) -> None:
-    """Takes the averaged weights of another run's checkpoint; UsageError where they don't fit."""
-    content: dict[str, Any] = torch.load(path, weights_only=True)
-    try:
-        for network in (state.network, state.average):
-            network.load_state_dict(content["average"])
-    except RuntimeError as error:
-        raise UsageError(f"the weights of {path} are of another network: {error}") from error
-    earlier = f" from {content['origin']}" if content["origin"] else ""
-    state.origin = f"{content['recipe']['name']} at {content['step']} steps{earlier}"
 
 
 def training_photos(recipe: Recipe, data: Path) -> list[Path]:
@@ -165,7 +111,10 @@ def train_step(state: State, recipe: Recipe, batch: Batch, device: str) -> tuple
 def train(recipe: Recipe, options: RunOptions) -> Path:
     """Runs a recipe to its end or the time limit; returns the checkpoint's path. Resumes by itself where
     `options.output` holds a checkpoint of the same recipe."""
-    options.output.mkdir(parents=True, exist_ok=True)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the run folder {options.output} can't be made: {error.strerror}") from error
     checkpoint = options.output / "checkpoint.pt"
     state = fresh_state(recipe, options.device)
     if checkpoint.exists():

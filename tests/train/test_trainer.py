@@ -127,8 +127,19 @@ def test_export_names_what_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no checkpoint at"):
         load_checkpoint(tmp_path / "checkpoint.pt")
     torch.save({"weights": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(UsageError, match="not a checkpoint"):
-        load_checkpoint(tmp_path / "other.pt")
+    (tmp_path / "text.pt").write_text("no checkpoint")
+    for name in ("other.pt", "text.pt"):
+        with pytest.raises(UsageError, match="not a checkpoint"):
+            load_checkpoint(tmp_path / name)
+
+
+def test_places_that_can_not_be_written_are_named(recipe: Recipe, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UsageError, match=r"run folder .* can't be made"):
+        train(recipe, RunOptions(data, tmp_path / "file" / "run", workers=0))
+    checkpoint = train(recipe, RunOptions(data, tmp_path / "run", workers=0))
+    with pytest.raises(UsageError, match="there is no folder"):
+        export(checkpoint, tmp_path / "none" / "tiny.onnx")
 
 
 def test_the_rate_warms_up_and_ends_at_zero() -> None:

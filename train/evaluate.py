@@ -89,20 +89,22 @@ def mean(scores: Sequence[Score]) -> Score:
 
 
 def contact_sheet(scored: Sequence[Scored], restore: Callable[[RGB], RGB], count: int = 6) -> RGB:
-    """The pictures that gained least, worst first: rainy, restored, clean, 320 pixels wide each."""
+    """The pictures that gained least, worst first: rainy, restored, clean, 320x240 each."""
     rows = []
     for item in sorted(scored, key=lambda s: s.gain)[:count]:
         rainy, clean = read_pair(item.pair)
         label = f"{item.pair.name[:28]} {item.restored.psnr_y:.1f} dB ({item.gain:+.1f})"
         rows.append(np.hstack([thumbnail(p) for p in (rainy, restore(rainy), clean)]))
         cv2.putText(rows[-1], label, (4, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 0), 1, cv2.LINE_AA)
-    height = max(row.shape[0] for row in rows)
-    return np.vstack([np.pad(row, ((0, height - row.shape[0]), (0, 0), (0, 0))) for row in rows])
+    return np.vstack(rows)
 
 
-def thumbnail(picture: RGB, width: int = 320) -> RGB:
-    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+def thumbnail(picture: RGB, width: int = 320, height: int = 240) -> RGB:
+    """The picture within a box of that size, on black."""
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.pad(small, ((0, height - size[1]), (0, width - size[0]), (0, 0)))
 
 
 def save_sheet(path: Path, sheet: RGB) -> None:

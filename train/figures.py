@@ -18,7 +18,7 @@ def read_json(path: Path) -> Any:
 def quality(path: Path) -> dict[str, str]:
     """By set, PSNR on Y of the restored pictures with the gain over the rainy ones, in dB."""
     try:
-        return {Path(row["set"]).name + row["match"]: gain(row) for row in read_json(path)}
+        return {f"{Path(row['set']).name} {row['match']}".strip(): gain(row) for row in read_json(path)}
     except (KeyError, TypeError) as error:
         raise UsageError(f"{path} is not what derain evaluate --json writes: no {error}") from error
 

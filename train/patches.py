@@ -54,7 +54,7 @@ def night(rng: np.random.Generator, picture: Picture) -> Picture:
         y, x = rng.uniform(0, size, 2)
         distance = np.hypot(axis[:, None] - np.float32(y), axis[None, :] - np.float32(x))
         core = np.clip(rng.uniform(1, 5) - distance, 0, 1)
-        glare = rng.uniform(0.1, 0.6) * np.exp(-distance / rng.uniform(3, 25))
+        glare = rng.uniform(0.1, 0.6) * np.exp(-((distance / rng.uniform(3, 60)) ** rng.uniform(0.8, 3)))
         dark += (core + glare)[..., None] * rng.uniform(0.3, 1, 3).astype(np.float32)
     return np.asarray(np.minimum(dark, 1), np.float32)
 

@@ -62,7 +62,7 @@ def sample_drop(rng: np.random.Generator, height: int, width: int, radius: float
 
 def sample(rng: np.random.Generator, height: int, width: int) -> Raindrops:
     """Draws a wet lens for a picture of that size: focus mostly soft, coverage from a few drops to dense."""
-    blurred = rng.uniform() < 0.25
+    blurred = rng.uniform() < 0.4
     focus = 0.0 if blurred else float(rng.beta(0.7, 1.6))
     radius = math.exp(rng.uniform(math.log(5 if blurred else 4), math.log(60 if blurred else 20)))
     coverage = math.exp(rng.uniform(math.log(0.08), math.log(1.2)))

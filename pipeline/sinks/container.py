@@ -11,6 +11,7 @@ from av.container import OutputContainer
 
 from derain.engines.errors import UsageError
 from derain.pipeline.source import StreamInfo
+from derain.pipeline.sources.cut import Cut
 
 MOV_FAMILY = frozenset(("mp4", "mov", "ipod", "3gp", "3g2", "f4v"))
 MATROSKA = frozenset(("matroska", "webm"))
@@ -121,6 +122,16 @@ def muxer_options(
     if format_name == "mpegts":
         options["mpegts_copyts"] = "1"
     return options
+
+
+def check_begin(format_name: str, info: StreamInfo, cut: Cut) -> None:
+    """Raises UsageError for pictures before zero, which only MPEG-TS carries without moving them."""
+    if format_name == "mpegts" or cut.start is not None or not info.start_time or info.start_time > 0:
+        return
+    raise UsageError(
+        f"the pictures of {info.path} begin at {float(info.start_time * info.time_base):.3f} s, before zero, "
+        f"where {format_name} has no room; name the output .ts, or cut its beginning off with --start"
+    )
 
 
 def lacks(format_name: str, info: StreamInfo, chapters: int) -> list[str]:

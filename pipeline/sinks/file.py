@@ -22,6 +22,7 @@ from derain.pipeline.sinks.container import (
     COUNT_FRAMES,
     HOLD_CHAPTERS,
     MOV_FAMILY,
+    check_begin,
     lacks,
     muxer_options,
     open_container,
@@ -71,6 +72,7 @@ class FileSink:
         self._output = open_container(self._publication.temporary, self.path)
         self._copier = Copier(source.path, source.stream_index, source.cut, self._output)
         try:
+            check_begin(self._output.format.name, source.info, source.cut)
             self.dropped = self._left_out(drop_unsupported)
             self._encoding = choose(
                 self._output, self.path, source.info, self._size, codec, crf, options or {}

@@ -14,7 +14,7 @@ import pytest
 from clips import Clip
 from passing import pass_through
 
-from derain.engines.errors import DerainError
+from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.sinks.file import FileSink
 from derain.pipeline.sources.file import FileSource
 
@@ -196,3 +196,32 @@ def test_the_last_picture_lasts_as_long_as_it_should(ending: str, tmp_path: Path
             sink.write(replace(frame, duration=50 if frame.pts == 4 else 1))
     with av.open(str(target)) as container:
         assert container.duration == 2_160_000  # four of 0.04 s and one of two seconds
+
+
+def before_zero(path: Path) -> Path:
+    """An MPEG-TS whose first pictures lie before zero."""
+    return Clip(
+        times=[-9000 + n * 3600 for n in range(12)],
+        time_base=Fraction(1, 90000),
+        options={"bf": "0"},
+        container_options={"mpegts_copyts": "1"},
+    ).write(path)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+def test_pictures_before_zero_are_refused_before_the_work(ending: str, tmp_path: Path) -> None:
+    rainy = before_zero(tmp_path / "in.ts")
+    with (
+        FileSource(rainy) as source,
+        pytest.raises(UsageError, match=r"begin at -0\.100 s, before zero.*name the output \.ts"),
+    ):
+        FileSink(tmp_path / f"out{ending}", source)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.ts"]
+
+
+def test_pictures_before_zero_stay_in_mpeg_ts(tmp_path: Path) -> None:
+    rainy = before_zero(tmp_path / "in.ts")
+    pass_through(rainy, tmp_path / "out.ts")
+    times = media.read(tmp_path / "out.ts").times
+    assert times[0] == Fraction(-1, 10)
+    assert times == media.read(rainy).times

@@ -160,9 +160,10 @@ def test_masked_loss_counts_rain_more() -> None:
 
 
 def test_shipped_recipes_load() -> None:
-    recipe = load_recipe("realtime")
-    assert recipe.network.size["channels"] == [32, 48, 96]
-    assert recipe.data.terms
+    for name in ("realtime", "realtime-fine"):
+        recipe = load_recipe(name)
+        assert recipe.network.size["channels"] == [32, 48, 96]
+        assert recipe.data.terms
 
 
 @pytest.mark.parametrize(

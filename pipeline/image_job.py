@@ -24,6 +24,7 @@ from derain.pipeline.images import (
     write_image,
 )
 from derain.pipeline.restore import TileChoice, check_strength
+from derain.pipeline.sinks.publish import taken
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def check_tasks(job: ImageJob, tasks: list[Task], many: bool) -> None:
         if folder is not None and folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file; {job.input} is several pictures, which need a folder")
     _check_overlap(tasks)
-    existing = [path for task in tasks for path in task.files if path.exists()]
+    existing = [path for task in tasks for path in task.files if taken(path)]
     if existing and not job.overwrite:
         others = f" (as do {len(existing) - 1} more)" if len(existing) > 1 else ""
         raise UsageError(f"{existing[0]} exists{others}; --overwrite replaces it")

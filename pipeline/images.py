@@ -20,6 +20,7 @@ from derain.engines.engine import Pixels
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.pictures import coding, jpeg, png, tiff, webp
 from derain.pipeline.pictures.metadata import Header, Metadata, PictureError
+from derain.pipeline.sinks.publish import taken
 
 Insert: TypeAlias = Callable[[memoryview, Metadata], Iterable[bytes | memoryview]]
 
@@ -140,7 +141,7 @@ def write_image(image: Image, path: str | Path, quality: int | None = None, over
     """
     path = Path(path)
     known = check_fits(image, path, quality)
-    if path.exists() and not overwrite:
+    if taken(path) and not overwrite:
         raise UsageError(f"{path} exists; --overwrite replaces it")
     try:
         with _published(path) as file:

@@ -27,7 +27,7 @@ class Publication:
 
     def publish(self) -> None:
         """Syncs the temporary file to the disk and gives it the target's name. Raises DerainError."""
-        if not self._overwrite and self.target.exists():
+        if not self._overwrite and taken(self.target):
             self.discard()
             raise DerainError(f"{self.target} appeared while the work went on; it was left as it is")
         self._rename(self.target)
@@ -62,6 +62,11 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def taken(path: Path) -> bool:
+    """Whether something has this name, a symbolic link that leads nowhere too."""
+    return path.is_symlink() or path.exists()
+
+
 def check_target(target: Path, inputs: tuple[Path, ...], overwrite: bool) -> None:
     """Raises UsageError where `target` is an input, a folder, existing, or in no folder to write to."""
     for source in inputs:
@@ -71,7 +76,7 @@ def check_target(target: Path, inputs: tuple[Path, ...], overwrite: bool) -> Non
             )
     if target.is_dir():
         raise UsageError(f"the output {target} is a folder; name a file in it")
-    if target.exists() and not overwrite:
+    if taken(target) and not overwrite:
         raise UsageError(f"the output {target} exists; say --overwrite to replace it, or give another name")
     folder = target.parent
     if not folder.is_dir():

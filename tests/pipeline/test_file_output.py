@@ -340,3 +340,11 @@ def test_encoders_keep_their_chatter_to_themselves(
     for codec in ("libx264", "libx265", "libsvtav1"):
         pass_through(rainy, tmp_path / f"{codec}.mp4", codec=codec)
     assert capfd.readouterr().err == ""
+
+
+def test_a_link_that_leads_nowhere_is_not_replaced_unasked(tmp_path: Path) -> None:
+    rainy = Clip().write(tmp_path / "in.mp4")
+    (tmp_path / "out.mp4").symlink_to(tmp_path / "unplugged" / "out.mp4")
+    with FileSource(rainy) as source, pytest.raises(UsageError, match="exists; say --overwrite"):
+        FileSink(tmp_path / "out.mp4", source)
+    assert (tmp_path / "out.mp4").is_symlink()

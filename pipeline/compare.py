@@ -29,6 +29,23 @@ def compare(rainy: Pixels, restored: Pixels, comparison: Comparison) -> Pixels:
     return picture
 
 
+def compare_displayed(rainy: Pixels, restored: Pixels, comparison: Comparison, rotation: int) -> Pixels:
+    """`compare` for pictures that are shown turned by `rotation` degrees counter-clockwise, a multiple of 90.
+
+    Joins them as they are shown and turns the result back: (2H, W, 3) for "side" at 90 and 270 degrees.
+    """
+    turns = rotation // 90
+    if not turns:
+        return compare(rainy, restored, comparison)
+    shown = compare(np.rot90(rainy, turns), np.rot90(restored, turns), comparison)
+    return np.ascontiguousarray(np.rot90(shown, -turns))
+
+
+def side_size(width: int, height: int, rotation: int) -> tuple[int, int]:
+    """(width, height) as stored of two pictures of that size side by side as shown."""
+    return (width, 2 * height) if rotation // 90 % 2 else (2 * width, height)
+
+
 def rain_layer(rainy: Pixels, restored: Pixels) -> Pixels:
     """What was taken away, (H, W, 3): mid grey where nothing was, brighter where something bright was.
 

@@ -12,7 +12,7 @@ import psutil
 from derain.engines.engine import Engine, EngineOptions
 from derain.engines.errors import UsageError
 from derain.engines.registry import open_engine
-from derain.pipeline.compare import Comparison, compare, rain_layer
+from derain.pipeline.compare import Comparison, compare_displayed, rain_layer, side_size
 from derain.pipeline.progress import Facts, QuietTeller, Teller, end_of_report
 from derain.pipeline.restore import Restorer, TileChoice, automatic_side, check_strength
 from derain.pipeline.runner import Output, Report, restored_only, run
@@ -92,8 +92,11 @@ def same_file(one: Path, other: Path) -> bool:
 
 def open_outputs(job: VideoJob, source: FileSource, stack: ExitStack) -> list[Output]:
     """The main output and, where asked for, the rain layer; `stack` closes their sinks."""
-    main = restored_only if job.compare is None else partial(compare, comparison=job.compare)
-    wide = (2 * source.info.width, source.info.height) if job.compare == "side" else None
+    info, main, wide = source.info, restored_only, None
+    if job.compare is not None:
+        main = partial(compare_displayed, comparison=job.compare, rotation=info.rotation)
+    if job.compare == "side":
+        wide = side_size(info.width, info.height, info.rotation)
     outputs = [Output(stack.enter_context(open_sink(job, job.output, source, wide)), main)]
     if job.rain_layer is not None:
         sink = open_sink(job, job.rain_layer, source)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from derain.pipeline.compare import compare, rain_layer
+from derain.pipeline.compare import compare, compare_displayed, rain_layer, side_size
 
 
 def test_side_puts_rainy_left_and_restored_right() -> None:
@@ -33,3 +33,16 @@ def test_the_rain_layer_is_grey_where_nothing_was_removed(dtype: Any, middle: in
     layer = rain_layer(rainy, restored)
     assert layer.dtype == dtype
     assert layer.tolist() == [[[middle, middle + 20, min(middle + 255, np.iinfo(dtype).max)]]]
+
+
+@pytest.mark.parametrize("rotation", [0, 90, -90, 180])
+@pytest.mark.parametrize("comparison", ["side", "split"])
+def test_rainy_is_left_as_shown_on_a_turned_video(rotation: int, comparison: Any) -> None:
+    rainy, restored = np.full((20, 40, 3), 10, np.uint8), np.full((20, 40, 3), 200, np.uint8)
+    stored = compare_displayed(rainy, restored, comparison, rotation)
+    if comparison == "side":
+        assert stored.shape[1::-1] == side_size(40, 20, rotation)
+    else:
+        assert stored.shape == rainy.shape
+    shown = np.rot90(stored, rotation // 90)
+    assert (shown[:, 0] == 10).all() and (shown[:, -1] == 200).all()

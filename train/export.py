@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import UserError
 
 from derain.engines.card import ModelCard, Tiling, weights_sha256, write_card
 from derain.engines.errors import DerainError, UsageError
@@ -62,7 +63,10 @@ def to_onnx(network: nn.Module, multiple_of: int) -> onnx.ModelProto:
     batch = torch.export.Dim("batch", min=1)
     height, width = (torch.export.Dim(name, min=1) * multiple_of for name in ("rows", "columns"))
     shapes = ({0: batch, 2: height, 3: width},)
-    exported = torch.export.export(Core(network).eval(), (example,), dynamic_shapes=shapes)
+    try:
+        exported = torch.export.export(Core(network).eval(), (example,), dynamic_shapes=shapes)
+    except UserError as error:
+        raise DerainError(f"the network would be static: {str(error).splitlines()[0]}") from error
     with warnings.catch_warnings():
         # torch 2.13's exporter warns of its own use of a class it deprecated.
         warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)

@@ -52,7 +52,7 @@ class Facts:
 
     def line(self) -> str:
         """One line for people."""
-        frames = "" if self.frames is None else f", about {self.frames} frames"
+        frames = "" if self.frames is None else f", about {counted(self.frames)}"
         return (
             f"model {self.model} {self.model_version}, {self.backend} {self.precision}, "
             f"tiles {self.tiles}, {self.width}x{self.height}{frames}"
@@ -175,6 +175,11 @@ class JsonTeller(QuietTeller):
         )
 
 
+def counted(frames: int) -> str:
+    """ "1 frame", "2 frames"."""
+    return f"{frames} frame" if frames == 1 else f"{frames} frames"
+
+
 def choose(as_json: bool, quiet: bool) -> Teller:
     """The teller for the options and the place stderr goes to."""
     if as_json:
@@ -188,7 +193,7 @@ def end_of(error: BaseException) -> End:
     """The end that an error makes of a run."""
     if isinstance(error, Interrupted):
         kept = ", ".join(str(path) for path in error.partials) or "nothing"
-        message = f"interrupted after {error.report.frames} frames; kept: {kept}"
+        message = f"interrupted after {counted(error.report.frames)}; kept: {kept}"
         return End("interrupted", 130, message, error.partials, error.report)
     if isinstance(error, KeyboardInterrupt):
         return End("interrupted", 130, "interrupted before the first frame; nothing was written")
@@ -200,7 +205,7 @@ def end_of_report(report: Report, files: tuple[Path, ...]) -> End:
     held = f", {report.held} held because they were damaged" if report.held else ""
     where = ", ".join(str(path) for path in files)
     message = (
-        f"{report.frames} frames in {report.seconds:.1f} s ({report.fps:.1f} fps){held}, written to {where}"
+        f"{counted(report.frames)} in {report.seconds:.1f} s ({report.fps:.1f} fps){held}, written to {where}"
     )
     if report.shortfall:
         return End("short", 1, message, files, report)

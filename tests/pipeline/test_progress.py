@@ -13,7 +13,7 @@ import pytest
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline import progress
 from derain.pipeline.metrics import Snapshot, StageTimes
-from derain.pipeline.progress import BarTeller, Facts, JsonTeller, PlainTeller, QuietTeller, Teller
+from derain.pipeline.progress import BarTeller, Facts, JsonTeller, PlainTeller, QuietTeller, Teller, counted
 from derain.pipeline.runner import Interrupted, Report
 
 FACTS = Facts("rainy.mp4", ("clean.mp4",), "realtime", "1", "openvino", "fp32", "auto (none)", 64, 48, 240)
@@ -230,3 +230,8 @@ def test_a_reader_that_goes_away_ends_the_run_with_a_sentence() -> None:
     job.stderr.close()
     assert job.wait(60) == 1
     assert said == f"the program that read the --json lines has gone, so the run ends{os.linesep}"
+
+
+@pytest.mark.parametrize("count,words", [(0, "0 frames"), (1, "1 frame"), (2, "2 frames")])
+def test_one_frame_is_one_frame(count: int, words: str) -> None:
+    assert counted(count) == words

@@ -74,11 +74,22 @@ def to_onnx(network: nn.Module, multiple_of: int) -> onnx.ModelProto:
             exported, input_names=["rainy"], output_names=["restored"], opset_version=OPSET, verbose=False
         )
     assert program is not None
-    model = program.model_proto
+    model = without_traces(program.model_proto)
     for value in (*model.graph.input, *model.graph.output):
         dims = value.type.tensor_type.shape.dim
         if any(dims[axis].HasField("dim_value") for axis in (0, 2, 3)):
             raise DerainError(f"the export made {value.name} static: {[d.dim_value for d in dims]}")
+    return model
+
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Takes out the exporter's stack traces, which name files of the machine it ran on."""
+    for item in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+    for part in (model.graph, model):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
     return model
 
 

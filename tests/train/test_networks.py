@@ -79,6 +79,12 @@ def test_export_equals_torch_for_other_sizes_and_batches(network: Realtime) -> N
     assert export.parity(network, model, MULTIPLE_OF) <= export.PARITY
 
 
+def test_an_export_names_no_file_of_this_machine(network: Realtime) -> None:
+    content = export.to_onnx(network, MULTIPLE_OF).SerializeToString()
+    assert b".py" not in content
+    assert str(Path(torch.__file__).parent).encode() not in content
+
+
 def test_parity_sees_other_weights(network: Realtime) -> None:
     model = export.to_onnx(network, MULTIPLE_OF)
     assert network.correction.bias is not None

@@ -20,7 +20,7 @@ from derain.engines.engine import Pixels
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.pictures import coding, jpeg, png, tiff, webp
 from derain.pipeline.pictures.metadata import Header, Metadata, PictureError
-from derain.pipeline.sinks.publish import taken
+from derain.pipeline.sinks.publish import sync, taken
 
 Insert: TypeAlias = Callable[[memoryview, Metadata], Iterable[bytes | memoryview]]
 
@@ -247,6 +247,7 @@ def _published(path: Path) -> Iterator[BinaryIO]:
     try:
         with partial.open("wb") as file:
             yield file
+        sync(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

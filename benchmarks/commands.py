@@ -12,6 +12,7 @@ from derain.benchmarks.fps import Measurement, Setup, measure_apart, measure_pat
 from derain.benchmarks.machine import machine
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
+from derain.pipeline.commands.group import Commands, Entry
 from derain.pipeline.commands.options import network_options
 
 SIZES = {
@@ -41,13 +42,19 @@ def parse_size(name: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-@click.command("bench")
+SUBJECTS: tuple[Entry, ...] = ()
+"""What else `derain bench NAME` measures."""
+
+
+@click.group("bench", cls=Commands, table=SUBJECTS, invoke_without_command=True)
 @click.option("--input", "clip", type=click.Path(path_type=Path), help="A clip, in place of a made pattern.")
 @click.option("--size", "sizes", multiple=True, callback=size_option, metavar="SIZE", help="Repeatable.")
 @click.option("--frames", default=60, show_default=True, type=click.IntRange(2), help="Frames a size.")
 @network_options
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures here.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     clip: Path | None,
     sizes: tuple[tuple[int, int], ...],
     frames: int,
@@ -63,6 +70,8 @@ def command(
     given by --size. Encoding is as in derain video: x264 veryfast. p50 and p99 are times a frame; for
     "together", the time between two frames written. Peak memory is that of the whole pipeline.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     if clip is not None and sizes:
         raise UsageError("--size makes a clip and --input brings one; give one of the two")
     if json_file is not None and not json_file.parent.is_dir():

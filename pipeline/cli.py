@@ -1,6 +1,5 @@
 """The `derain` program: finds the command, runs it, turns its errors into one sentence and an exit code."""
 
-import importlib
 import os
 import signal
 import sys
@@ -10,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from derain.engines.errors import DerainError, UsageError
+from derain.engines.errors import DerainError
+from derain.pipeline.commands.group import Commands, Entry
 
-COMMANDS: tuple[tuple[str, str, str, str], ...] = (
-    # name, module, extra it needs ("" for none), one line of help
+COMMANDS: tuple[Entry, ...] = (
     ("video", "derain.pipeline.commands.video", "", "Take the rain out of a video file."),
     ("image", "derain.pipeline.commands.image", "", "Take the rain out of pictures."),
     ("models", "derain.pipeline.commands.models", "", "List the shipped networks with their cards."),
@@ -24,41 +23,9 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("evaluate", "derain.benchmarks.evaluate", "train", "Measure a network on pairs of pictures."),
     ("benchmark-set", "derain.train.commands.benchmark_set", "train", "Build held-out pairs to measure on."),
 )
-"""Modules are imported when their command is used, so that the run-time install needs no torch."""
 
 
-class Commands(click.Group):
-    """A group whose commands are imported on first use; each module has a click command named `command`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name, *_ in COMMANDS]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        for name, module, extra, _ in COMMANDS:
-            if name == cmd_name:
-                return load(name, module, extra)
-        return None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, _, _, text in COMMANDS])
-
-
-def load(name: str, module: str, extra: str) -> click.Command:
-    """Imports a command; a missing optional package becomes a UsageError that names the extra."""
-    try:
-        command: click.Command = importlib.import_module(module).command
-    except ModuleNotFoundError as error:
-        if not extra or (error.name or "").startswith("derain"):
-            raise
-        raise UsageError(
-            f"derain {name} needs the package {error.name!r}, which is not installed; "
-            f'install it with: pip install "derain[{extra}]"'
-        ) from error
-    return command
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("derain"), prog_name="derain")
 def derain() -> None:
     """Takes the rain out of video: streaks in the air and drops on the lens."""

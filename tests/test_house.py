@@ -14,7 +14,7 @@ ROOMS = ("pipeline", "engines", "train", "benchmarks")
 MAY_IMPORT = {
     "engines": {"engines"},
     "pipeline": {"pipeline", "engines"},
-    "train": {"train", "engines"},
+    "train": {"train", "engines", "pipeline"},
     "benchmarks": set(ROOMS),
 }
 

@@ -78,9 +78,12 @@ class RainyPatches(IterableDataset[Batch]):
         rng = np.random.default_rng([self.recipe.seed, index])
         photo = self.photos[int(rng.integers(len(self.photos)))]
         clean = crop(rng, photo, self.recipe.train.patch)
-        rainy = degrade(rng, clean, self.recipe.data.shares)
-        rgb = [torch.from_numpy(np.ascontiguousarray(a.transpose(2, 0, 1))) for a in (rainy.image, clean)]
-        return rgb[0], rgb[1], torch.from_numpy(rainy.mask[None])
+        made = degrade(rng, clean, self.recipe.data.shares)
+        rgb = [
+            torch.from_numpy(np.ascontiguousarray(a.transpose(2, 0, 1)))
+            for a in (made.rainy.image, made.clean)
+        ]
+        return rgb[0], rgb[1], torch.from_numpy(made.rainy.attention[None])
 
     def __iter__(self) -> Iterator[Batch]:
         worker = torch.utils.data.get_worker_info()

@@ -108,7 +108,7 @@ def main(source: Path, folder: Path) -> None:
     for index, picture in enumerate(clean_pictures(source)):
         clean.write(picture, index)
         wet = raindrops.apply(picture, lens).image
-        rainy.write(streaks.apply(wet, SHOWER, index).image, index)
+        rainy.write(streaks.apply(wet, SHOWER, index / RATE).image, index)
     rainy.close()
     clean.close()
 

@@ -35,8 +35,8 @@ def test_rain_stays_in_range_and_its_mask_marks_what_changed(rain: ModuleType) -
         assert rainy.image.dtype == rainy.mask.dtype == np.float32
         assert rainy.image.min() >= 0 and rainy.image.max() <= 1
         changed = np.abs(rainy.image - clean).max(axis=2)
-        assert np.all(rainy.mask[changed > 0.1] == 1)
-        assert np.all(rainy.mask[changed == 0] == 0)
+        assert np.all(rainy.attention[changed > 0.1] == 1)
+        assert np.all(rainy.attention[changed == 0] == 0)
 
 
 @pytest.mark.parametrize("rain", [streaks, raindrops])
@@ -90,7 +90,7 @@ def test_drops_keep_the_share_of_contrast_they_name() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_mixture_makes_the_kind_it_is_asked_for(kind: str) -> None:
     clean = clean_picture()
-    rainy = degrade(np.random.default_rng(4), clean, {k: float(k == kind) for k in KINDS})
+    rainy = degrade(np.random.default_rng(4), clean, {k: float(k == kind) for k in KINDS}).rainy
     assert rainy.image.shape == clean.shape
     assert rainy.image.min() >= 0 and rainy.image.max() <= 1
     assert (rainy.mask.max() > 0) == (kind != "dry")

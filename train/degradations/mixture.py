@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from derain.train.degradations import raindrops, streaks
+from derain.train.degradations.compose import Made, Shot, make
 from derain.train.degradations.rain import Picture, Rainy
 
 KINDS = ("streaks", "drops", "joint", "dry")
@@ -25,15 +26,16 @@ def camera(rng: np.random.Generator, image: Picture) -> Picture:
     return np.clip(image, 0, 1).astype(np.float32)
 
 
-def degrade(rng: np.random.Generator, clean: Picture, shares: Mapping[str, float]) -> Rainy:
+def degrade(rng: np.random.Generator, clean: Picture, shares: Mapping[str, float]) -> Made:
     """Rain of a kind drawn by `shares` over `clean` (H, W, 3) in 0..1. Where both fall,
     drops come first and streaks after, as in JRSRD (DAiAM 2021)."""
     kind = str(rng.choice(KINDS, p=[shares[kind] for kind in KINDS]))
     height, width = clean.shape[:2]
-    rainy = Rainy(clean, np.zeros((height, width), np.float32))
+    steps: tuple[object, ...] = ()
     if kind in ("drops", "joint"):
-        rainy = raindrops.apply(rainy.image, raindrops.sample(rng, height, width))
+        steps += (raindrops.sample(rng, height, width),)
     if kind in ("streaks", "joint"):
-        falling = streaks.apply(rainy.image, streaks.sample(rng, height, width))
-        rainy = Rainy(falling.image, np.maximum(rainy.mask, falling.mask))
-    return Rainy(camera(rng, rainy.image), rainy.mask)
+        steps += (streaks.sample(rng, height, width),)
+    made = make(clean, Shot(steps))
+    rainy = made.rainy
+    return Made(Rainy(camera(rng, rainy.image), rainy.mask, rainy.attention), made.clean)

@@ -1,4 +1,10 @@
-"""The types every degradation shares."""
+"""The types every degradation shares, and the protocol it keeps.
+
+A degradation is a module with `sample(rng, height, width, ...) -> params` (a frozen dataclass of plain numbers)
+and `apply(clean, params, time) -> Rainy`. `time` is in seconds: the same params at another time give the same
+rain later, falling on or standing still as its kind does. Nothing random is drawn in `apply` but what
+`params.seed` fixes.
+"""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -12,19 +18,38 @@ Picture: TypeAlias = npt.NDArray[np.float32]
 Map: TypeAlias = npt.NDArray[np.float32]
 """(H, W) float32 in 0..1."""
 
-MASK_SCALE = 0.1
-"""A difference of this much (of the range 0..1) counts as fully rainy in the soft mask."""
+MASK_DIFFERENCE = 30 / 255
+"""A pixel that differs by more than this in any colour is rain (Qian 2018, section 4.1)."""
+
+ATTENTION_SCALE = 0.1
+"""A difference of this much (of the range 0..1) counts as fully rainy in the attention map."""
 
 
 @dataclass(frozen=True)
 class Rainy:
-    """A degraded picture and its rain mask: `image` (H, W, 3) and `mask` (H, W), both float32 in 0..1."""
+    """A degraded picture and where its rain is.
+
+    `image` (H, W, 3) in 0..1; `mask` (H, W), 0 or 1: the label of Qian 2018; `attention` (H, W) in 0..1: the
+    soft map a network learns to estimate, 1 from a difference of ATTENTION_SCALE on. All float32.
+    """
 
     image: Picture
     mask: Map
+    attention: Map
 
 
-def difference_mask(rainy: Picture, clean: Picture) -> Map:
-    """The largest difference of the three colours over MASK_SCALE, clipped to 0..1; (H, W) float32."""
-    difference = np.abs(rainy - clean).max(axis=2)
-    return np.asarray(np.minimum(difference / MASK_SCALE, 1.0), np.float32)
+def compared(image: Picture, clean: Picture) -> Rainy:
+    """`image` clipped to 0..1, with its marks by the largest difference of the three colours to `clean`."""
+    image = np.clip(image, 0, 1).astype(np.float32, copy=False)
+    difference = np.abs(image - clean).max(axis=2)
+    return Rainy(
+        image,
+        (difference > MASK_DIFFERENCE).astype(np.float32),
+        np.minimum(difference / np.float32(ATTENTION_SCALE), np.float32(1)),
+    )
+
+
+def dry(clean: Picture) -> Rainy:
+    """`clean` as it is, with nothing marked."""
+    nothing = np.zeros(clean.shape[:2], np.float32)
+    return Rainy(clean, nothing, nothing)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from derain.train.degradations.rain import Map, Picture, Rainy, difference_mask
+from derain.train.degradations.rain import Map, Picture, Rainy, compared
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def refraction(clean: Picture, lens: Lens, params: Raindrops) -> Picture:
     return np.asarray(seen + params.grey * (grey - seen), np.float32)
 
 
-def apply(clean: Picture, params: Raindrops, time: int = 0) -> Rainy:
+def apply(clean: Picture, params: Raindrops, time: float = 0.0) -> Rainy:
     """The drops over `clean` (H, W, 3) in 0..1; they stay where they are whatever the `time`."""
     del time
     lens = blank_lens(*clean.shape[:2])
@@ -158,5 +158,4 @@ def apply(clean: Picture, params: Raindrops, time: int = 0) -> Rainy:
     through = cv2.GaussianBlur(clean, (0, 0), 0.6 + 4 * (1 - params.focus))
     keep, alpha = lens.keep[..., None], lens.alpha[..., None]
     inside = keep * through + (1 - keep) * veil
-    image = np.clip(clean * (1 - alpha) + alpha * inside, 0, 1).astype(np.float32)
-    return Rainy(image, difference_mask(image, clean))
+    return compared(clean * (1 - alpha) + alpha * inside, clean)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from derain.train.degradations.rain import Map, Picture, Rainy, difference_mask
+from derain.train.degradations.rain import Map, Picture, Rainy, compared
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,14 @@ def lit(clean: Picture) -> float:
     return float(np.clip(3.0 * clean.mean(), 0.15, 1.0))
 
 
-def apply(clean: Picture, params: Streaks, time: int = 0) -> Rainy:
-    """Rain of frame `time` over `clean` (H, W, 3) in 0..1; every time has its own streaks, as drops fall past
-    between two frames of a camera."""
-    rng = np.random.default_rng([params.seed, time])
+def apply(clean: Picture, params: Streaks, time: float = 0.0) -> Rainy:
+    """Rain at `time` seconds over `clean` (H, W, 3) in 0..1; every time has its own streaks, as drops fall
+    past between two frames of a camera."""
+    rng = np.random.default_rng([params.seed, round(time * 1e6)])
     height, width = clean.shape[:2]
     light = np.minimum(sum(layer_map(rng, layer, height, width) for layer in params.layers), 1.0)[..., None]
     light = light * lit(clean)
     image = clean + light * (params.level - clean) if params.blend == "veil" else clean + light
     if params.haze:
         image = image * (1 - params.haze) + params.haze * 0.75
-    image = np.clip(image, 0, 1).astype(np.float32)
-    return Rainy(image, difference_mask(image, clean))
+    return compared(image, clean)

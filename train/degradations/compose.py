@@ -1,0 +1,86 @@
+"""Degradations one after another: a shot is scene, rain and camera in the order in which light meets them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from derain.train.degradations import raindrops, streaks
+from derain.train.degradations.rain import Picture, Rainy, dry
+
+
+@dataclass(frozen=True)
+class RainKind:
+    """`name` in side-car files; `params`: the dataclass of what falls; `apply(clean, params, time)`."""
+
+    name: str
+    params: type
+    apply: Callable[[Picture, Any, float], Rainy]
+
+
+@dataclass(frozen=True)
+class ViewKind:
+    """What is no rain: `apply(picture, params, time)` of light, optics or codec. `both`: it changes the
+    clean twin too (night, exposure, defocus); otherwise only the rainy picture (noise, JPEG)."""
+
+    name: str
+    params: type
+    apply: Callable[[Picture, Any, float], Picture]
+    both: bool
+
+
+KINDS: tuple[RainKind | ViewKind, ...] = (
+    RainKind("streaks", streaks.Streaks, streaks.apply),
+    RainKind("raindrops", raindrops.Raindrops, raindrops.apply),
+)
+"""Every kind of step a shot may have."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """The params of every step, in order; each one's class is listed in KINDS."""
+
+    steps: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of a clean picture: `rainy`, and `clean`, its twin in the same light, (H, W, 3) float32."""
+
+    rainy: Rainy
+    clean: Picture
+
+
+def kind_of(step: object) -> RainKind | ViewKind:
+    """The entry of KINDS for a step's class. Raises TypeError for a class that is not listed."""
+    for kind in KINDS:
+        if type(step) is kind.params:
+            return kind
+    raise TypeError(
+        f"{type(step).__name__} is no step of a shot; KINDS lists {', '.join(k.name for k in KINDS)}"
+    )
+
+
+def make(clean: Picture, shot: Shot, time: float = 0.0) -> Made:
+    """The shot over `clean` (H, W, 3) float32 in 0..1 at `time` seconds.
+
+    The marks are those of the rain alone: where several kinds fall on a pixel, the strongest.
+    """
+    rainy = dry(clean)
+    for step in shot.steps:
+        kind = kind_of(step)
+        if isinstance(kind, RainKind):
+            rainy = fall(rainy, kind.apply(rainy.image, step, time))
+        else:
+            image = kind.apply(rainy.image, step, time)
+            rainy = Rainy(image, rainy.mask, rainy.attention)
+            clean = kind.apply(clean, step, time) if kind.both else clean
+    return Made(rainy, clean)
+
+
+def fall(before: Rainy, after: Rainy) -> Rainy:
+    """`after`'s picture with the marks of both."""
+    return Rainy(
+        after.image, np.maximum(before.mask, after.mask), np.maximum(before.attention, after.attention)
+    )

@@ -1,0 +1,43 @@
+"""Rain by name: what `derain synthesize --rain NAME` and the benchmarks make."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from derain.engines.errors import UsageError
+from derain.train.degradations import raindrops, streaks
+from derain.train.degradations.compose import Shot
+
+
+@dataclass(frozen=True)
+class Preset:
+    """`name`, one line of `help`, and `sample(rng, height, width)`, which draws a shot for that size."""
+
+    name: str
+    help: str
+    sample: Callable[[np.random.Generator, int, int], Shot]
+
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        "raindrops",
+        "Drops on the lens, from sharp to out of focus.",
+        lambda rng, height, width: Shot((raindrops.sample(rng, height, width),)),
+    ),
+    Preset(
+        "joint",
+        "Drops first, then streaks.",
+        lambda rng, height, width: Shot(
+            (raindrops.sample(rng, height, width), streaks.sample(rng, height, width))
+        ),
+    ),
+)
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name; UsageError lists those there are."""
+    for one in PRESETS:
+        if one.name == name:
+            return one
+    raise UsageError(f"no rain {name!r}; there is {', '.join(p.name for p in PRESETS)}")

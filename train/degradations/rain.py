@@ -1,6 +1,6 @@
 """The types every degradation shares, and the protocol it keeps.
 
-A degradation is a module with `sample(rng, height, width, ...) -> params` (a frozen dataclass of plain numbers)
+A degradation is a module with `sample(rng, height, width, ...) -> params` (a frozen dataclass of numbers)
 and `apply(clean, params, time) -> Rainy`. `time` is in seconds: the same params at another time give the same
 rain later, falling on or standing still as its kind does. Nothing random is drawn in `apply` but what
 `params.seed` fixes.

@@ -12,10 +12,12 @@ from derain.train.degradations.rain import Picture, Rainy, dry
 
 @dataclass(frozen=True)
 class RainKind:
-    """`name` in side-car files; `params`: the dataclass of what falls; `apply(clean, params, time)`."""
+    """`name` in side-car files; `params`: the dataclass of what falls; `sample(rng, height, width)` draws it;
+    `apply(clean, params, time)`."""
 
     name: str
     params: type
+    sample: Callable[[np.random.Generator, int, int], Any]
     apply: Callable[[Picture, Any, float], Rainy]
 
 
@@ -26,13 +28,14 @@ class ViewKind:
 
     name: str
     params: type
+    sample: Callable[[np.random.Generator, int, int], Any]
     apply: Callable[[Picture, Any, float], Picture]
     both: bool
 
 
 KINDS: tuple[RainKind | ViewKind, ...] = (
-    RainKind("streaks", streaks.Streaks, streaks.apply),
-    RainKind("raindrops", raindrops.Raindrops, raindrops.apply),
+    RainKind("streaks", streaks.Streaks, streaks.sample, streaks.apply),
+    RainKind("raindrops", raindrops.Raindrops, raindrops.sample, raindrops.apply),
 )
 """Every kind of step a shot may have."""
 

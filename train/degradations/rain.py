@@ -12,17 +12,13 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from derain.train.degradations import masks
+
 Picture: TypeAlias = npt.NDArray[np.float32]
 """(H, W, 3) RGB float32 in 0..1, display-referred."""
 
 Map: TypeAlias = npt.NDArray[np.float32]
 """(H, W) float32 in 0..1."""
-
-MASK_DIFFERENCE = 30 / 255
-"""A pixel that differs by more than this in any colour is rain (Qian 2018, section 4.1)."""
-
-ATTENTION_SCALE = 0.1
-"""A difference of this much (of the range 0..1) counts as fully rainy in the attention map."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class Rainy:
     """A degraded picture and where its rain is.
 
     `image` (H, W, 3) in 0..1; `mask` (H, W), 0 or 1: the label of Qian 2018; `attention` (H, W) in 0..1: the
-    soft map a network learns to estimate, 1 from a difference of ATTENTION_SCALE on. All float32.
+    soft map a network learns to estimate, 1 from a difference of 0.1 on. All float32.
     """
 
     image: Picture
@@ -41,12 +37,7 @@ class Rainy:
 def compared(image: Picture, clean: Picture) -> Rainy:
     """`image` clipped to 0..1, with its marks by the largest difference of the three colours to `clean`."""
     image = np.clip(image, 0, 1).astype(np.float32, copy=False)
-    difference = np.abs(image - clean).max(axis=2)
-    return Rainy(
-        image,
-        (difference > MASK_DIFFERENCE).astype(np.float32),
-        np.minimum(difference / np.float32(ATTENTION_SCALE), np.float32(1)),
-    )
+    return Rainy(image, masks.qian(image, clean), masks.attention(image, clean))
 
 
 def dry(clean: Picture) -> Rainy:

@@ -1,0 +1,121 @@
+"""The clean background of rainy pictures of one still scene (Wang et al. 2019, section 3): no codec, no file.
+
+Rain brightens a pixel now and then, so the value a pixel takes most often, its mode, is its background (eq. 2).
+The mode alone is noisy. It stands for a range of ranks among the pixel's values in order (eq. 3); the one rank
+that lies in the ranges of most pixels (eq. 4), taken at every pixel, gives a picture that is smooth as well.
+
+Colours are ranked each for itself and share one rank, counted over the pixels of all three. Ranking by luma and
+taking the frame's whole colour keeps colours that a camera saw, but the other two then carry one frame's
+noise: `derain bench background` shows both.
+
+`frames` are (N, ..., 3) RGB or (N, ...) uint8 or uint16 everywhere, N pictures in time of the same pixels.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Samples: TypeAlias = npt.NDArray[Any]
+"""uint8 or uint16, one scale; the shape is said where it is used."""
+
+Ranks: TypeAlias = npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The rank that eq. 4 found among `frames` values in order: `rank` counts from 0.
+
+    `crossed`: the share of the pixels' ranges it lies in, 0..1.
+    """
+
+    rank: int
+    frames: int
+    crossed: float
+
+    @property
+    def percentile(self) -> float:
+        """The middle of the rank's own share of 0..100."""
+        return 100 * (self.rank + 0.5) / self.frames
+
+
+def ordered(frames: Samples) -> Samples:
+    """Each pixel's values from dark to bright, along the first axis."""
+    return np.sort(frames, axis=0, kind="stable")  # which is a radix sort for these types
+
+
+def mode_ranks(in_order: Samples) -> tuple[Ranks, Ranks]:
+    """Each pixel's mode (eq. 2) as its range of ranks (eq. 3): the first, and the one after the last.
+
+    `in_order` as `ordered` gives it. The first is the number of values below the mode, the last that of values
+    up to it: R_min and R_max times N / 100. Of values equally frequent the darkest is the mode, as rain
+    brightens. Values of 16 bits count as equal where their upper 8 bits are.
+    """
+    levels = in_order if in_order.dtype == np.uint8 else (in_order >> 8).astype(np.uint8)
+    run = np.ones(levels.shape[1:], np.uint16)
+    longest, last = run.copy(), np.zeros_like(run)
+    for index in range(1, len(levels)):
+        run *= levels[index] == levels[index - 1]
+        run += 1
+        longer = run > longest
+        np.copyto(longest, run, where=longer)
+        np.copyto(last, np.uint16(index), where=longer)
+    return last + np.uint16(1) - longest, last + np.uint16(1)
+
+
+def mode(frames: Samples) -> Samples:
+    """Each pixel's most frequent value (eq. 2), the darkest of equally frequent ones."""
+    in_order = ordered(frames)
+    first, _ = mode_ranks(in_order)
+    return np.take_along_axis(in_order, first[None].astype(np.int64), axis=0)[0]
+
+
+class Crossings:
+    """Counts, part after part of a picture, how many pixels' ranges each rank lies in (eq. 4)."""
+
+    def __init__(self, frames: int) -> None:
+        self._steps = np.zeros(frames + 1, np.int64)
+        self._pixels = 0
+
+    def add(self, ranks: tuple[Ranks, Ranks]) -> None:
+        """The ranges of further pixels, as `mode_ranks` gives them."""
+        size = len(self._steps)
+        first, after = ranks
+        self._steps += np.bincount(first.ravel(), minlength=size) - np.bincount(after.ravel(), minlength=size)
+        self._pixels += first.size
+
+    def best(self) -> Ranking:
+        """The rank in most ranges; of equally good ones the middle, far from rain and from dark outliers.
+
+        Raises ValueError where no pixels were added.
+        """
+        if not self._pixels:
+            raise ValueError("no pixels were counted")
+        counts = np.cumsum(self._steps)[:-1]
+        equal = np.flatnonzero(counts == counts.max())
+        rank = int(equal[(len(equal) - 1) // 2])
+        return Ranking(rank, len(counts), float(counts[rank]) / self._pixels)
+
+
+def find_ranking(parts: Iterable[Samples], frames: int) -> Ranking:
+    """Eqs. 2-4 over a picture that comes in `parts`, each (frames, ...) of its pixels."""
+    crossings = Crossings(frames)
+    for part in parts:
+        crossings.add(mode_ranks(ordered(part)))
+    return crossings.best()
+
+
+def at_rank(frames: Samples, ranking: Ranking) -> Samples:
+    """The background: of every pixel the value of that rank, without the first axis."""
+    return np.partition(frames, ranking.rank, axis=0)[ranking.rank]
+
+
+def background(frames: Samples) -> tuple[Samples, Ranking]:
+    """The background of `frames`, and the rank that it is made of; all in memory."""
+    in_order = ordered(frames)
+    crossings = Crossings(len(frames))
+    crossings.add(mode_ranks(in_order))
+    ranking = crossings.best()
+    return in_order[ranking.rank], ranking

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from derain.train.degradations import raindrops, streaks
+from derain.train.degradations import jrsrd, raindrops, streaks
 from derain.train.degradations.rain import Picture, Rainy, dry
 
 
@@ -36,6 +36,7 @@ class ViewKind:
 KINDS: tuple[RainKind | ViewKind, ...] = (
     RainKind("streaks", streaks.Streaks, streaks.sample, streaks.apply),
     RainKind("raindrops", raindrops.Raindrops, raindrops.sample, raindrops.apply),
+    RainKind("jrsrd", jrsrd.NoiseStreaks, jrsrd.sample, jrsrd.apply),
 )
 """Every kind of step a shot may have."""
 

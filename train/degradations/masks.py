@@ -66,7 +66,7 @@ def daiam(rainy: Pixels, clean: Pixels) -> Pixels:
 
 def attention(rainy: Pixels, clean: Pixels) -> Pixels:
     """Our soft map, the same rain giving the same value in every picture: 1 from ATTENTION_DIFFERENCE on."""
-    return np.minimum(difference(rainy, clean) / np.float32(ATTENTION_DIFFERENCE), np.float32(1))
+    return np.asarray(np.minimum(difference(rainy, clean) / np.float32(ATTENTION_DIFFERENCE), 1), np.float32)
 
 
 def has_detail(clean: Pixels) -> bool:

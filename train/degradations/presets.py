@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from derain.engines.errors import UsageError
-from derain.train.degradations import raindrops, streaks
+from derain.train.degradations import jrsrd, raindrops, streaks
 from derain.train.degradations.compose import Shot
 
 
@@ -24,6 +24,13 @@ PRESETS: tuple[Preset, ...] = (
         "raindrops",
         "Drops on the lens, from sharp to out of focus.",
         lambda rng, height, width: Shot((raindrops.sample(rng, height, width),)),
+    ),
+    Preset(
+        "jrsrd",
+        "Drops first, then streaks of blurred noise at one of four intensities, as in JRSRD.",
+        lambda rng, height, width: Shot(
+            (raindrops.sample(rng, height, width), jrsrd.sample(rng, height, width))
+        ),
     ),
     Preset(
         "joint",

@@ -1,67 +1,103 @@
-"""Pictures on disk: clean photographs to make rain on, and paired sets to measure on. No torch in here."""
+"""Pictures on disk: clean photographs to make rain on, and paired sets. No torch in here."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from derain.engines.errors import DerainError, UsageError
+from derain.train.layouts import ENDINGS, Pair, Problem, pictures_in, read_sets
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-LAYOUTS = (("rainy", "clean"), ("input", "target"))
+__all__ = ["ENDINGS", "Pair", "pictures", "read_pair", "read_pairs", "read_rgb", "split"]
+
+RGB: TypeAlias = npt.NDArray[np.uint8]
+"""(H, W, 3) uint8 RGB."""
+
+MOST_NAMES = 20
+"""How many names a sentence takes; `derain datasets check` tells them all."""
 
 
 def pictures(folder: Path) -> tuple[Path, ...]:
     """The pictures directly in `folder`, sorted by name; UsageError where it is no folder or has none."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
-    found = tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS))
+    found = pictures_in(folder)
     if not found:
         raise UsageError(f"{folder} has no pictures ({' '.join(ENDINGS)})")
     return found
 
 
-def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
+def read_rgb(path: Path) -> RGB:
     """(H, W, 3) uint8 RGB; DerainError names a file that can't be read."""
-    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DerainError(f"{path} can't be read: {(error.strerror or str(error)).lower()}") from error
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
     if image is None:
         raise DerainError(f"{path} is not a picture that OpenCV reads")
     return np.asarray(image, np.uint8)
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A rainy picture's file and its clean twin's."""
+def size_of(picture: RGB) -> str:
+    """WIDTHxHEIGHT."""
+    return f"{picture.shape[1]}x{picture.shape[0]}"
 
-    name: str
-    rainy: Path
-    clean: Path
+
+def read_pair(pair: Pair) -> tuple[RGB, RGB]:
+    """(rainy, clean) of one size; DerainError names a pair whose files can't be read or differ in size."""
+    if pair.halves:
+        return halves(pair)
+    rainy, clean = read_rgb(pair.rainy), read_rgb(pair.clean)
+    if rainy.shape != clean.shape:
+        raise DerainError(
+            f"the pair {pair.name} has different sizes: rainy {size_of(rainy)}, clean {size_of(clean)}"
+        )
+    return rainy, clean
+
+
+def halves(pair: Pair) -> tuple[RGB, RGB]:
+    """(rainy, clean) of a picture that holds both; DerainError where its width is odd."""
+    both = read_rgb(pair.rainy)
+    if both.shape[1] % 2:
+        raise DerainError(f"the pair {pair.name} lies side by side in {size_of(both)}, which has no middle")
+    middle = both.shape[1] // 2
+    return np.ascontiguousarray(both[:, :middle]), np.ascontiguousarray(both[:, middle:])
 
 
 def read_pairs(folder: Path) -> tuple[Pair, ...]:
-    """Pairs of `folder`/rainy and `folder`/clean (or input and target), matched by name without ending.
+    """The pairs of a set in any layout of train/layouts.py, or of all the sets in `folder`, whose names then
+    say split or density.
 
-    Raises UsageError for another layout, and one that names every picture without a twin.
+    Raises UsageError where there are none, and one that names the pictures that have no twin or no layout.
     """
-    for rainy, clean in LAYOUTS:
-        if (folder / rainy).is_dir() and (folder / clean).is_dir():
-            return match(pictures(folder / rainy), pictures(folder / clean))
-    expected = " or ".join(f"{rainy}/ and {clean}/" for rainy, clean in LAYOUTS)
-    raise UsageError(f"{folder} is not a set of pairs: it needs {expected} inside")
+    sets = read_sets(folder)
+    if problems := [problem for one in sets for problem in one.problems]:
+        raise UsageError(told(folder, problems))
+    return tuple(pair for one in sets for pair in one.pairs)
 
 
-def match(rainy: Sequence[Path], clean: Sequence[Path]) -> tuple[Pair, ...]:
-    """Pairs by file name without ending; UsageError lists all that lack a twin."""
-    left, right = {p.stem: p for p in rainy}, {p.stem: p for p in clean}
-    alone = sorted(left.keys() ^ right.keys())
-    if alone:
-        raise UsageError(
-            f"{len(alone)} pictures of {rainy[0].parent.parent} have no twin: {', '.join(alone)}"
-        )
-    return tuple(Pair(stem, left[stem], right[stem]) for stem in sorted(left))
+def told(folder: Path, problems: Sequence[Problem]) -> str:
+    """The problems of a set's names in one sentence."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for problem in problems:
+        groups[problem.text].append(problem.name)
+    parts = [
+        f"{len(names)} pictures of {folder} have {text}: {short(names)}" for text, names in groups.items()
+    ]
+    return "; ".join(parts)
+
+
+def short(names: Sequence[str]) -> str:
+    """Names with commas; of very many the first, and where all are told."""
+    names = sorted(names)
+    more = len(names) - MOST_NAMES
+    tail = f" and {more} more, which derain datasets check names" if more > 0 else ""
+    return ", ".join(names[:MOST_NAMES]) + tail
 
 
 def split(paths: Sequence[Path], every: int) -> tuple[tuple[Path, ...], tuple[Path, ...]]:

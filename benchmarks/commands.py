@@ -42,7 +42,9 @@ def parse_size(name: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-SUBJECTS: tuple[Entry, ...] = ()
+SUBJECTS: tuple[Entry, ...] = (
+    ("usefulness", "derain.benchmarks.usefulness", "", "Does it help the machine that looks?"),
+)
 """What else `derain bench NAME` measures."""
 
 

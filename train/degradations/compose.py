@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from derain.train.degradations import jrsrd, raindrops, streaks
-from derain.train.degradations.rain import Picture, Rainy, dry
+from derain.train.degradations import camera, codec, jrsrd, raindrops, streaks
+from derain.train.degradations.rain import Picture, Rainy, compared, dry
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,14 @@ KINDS: tuple[RainKind | ViewKind, ...] = (
     RainKind("streaks", streaks.Streaks, streaks.sample, streaks.apply),
     RainKind("raindrops", raindrops.Raindrops, raindrops.sample, raindrops.apply),
     RainKind("jrsrd", jrsrd.NoiseStreaks, jrsrd.sample, jrsrd.apply),
+    ViewKind("night", camera.Night, camera.sample_night, camera.night, both=True),
+    ViewKind("defocus", camera.Defocus, camera.sample_defocus, camera.defocus, both=True),
+    ViewKind("motion-blur", camera.MotionBlur, camera.sample_motion_blur, camera.motion_blur, both=True),
+    ViewKind("exposure", camera.Exposure, camera.sample_exposure, camera.exposure, both=True),
+    ViewKind("sharpening", camera.Sharpening, camera.sample_sharpening, camera.sharpening, both=True),
+    ViewKind("noise", camera.Noise, camera.sample_noise, camera.noise, both=False),
+    ViewKind("jpeg", codec.Jpeg, codec.sample_jpeg, codec.jpeg, both=False),
+    ViewKind("h264", codec.H264, codec.sample_h264, codec.h264, both=False),
 )
 """Every kind of step a shot may have."""
 
@@ -69,18 +77,30 @@ def kind_of(step: object) -> RainKind | ViewKind:
 def make(clean: Picture, shot: Shot, time: float = 0.0) -> Made:
     """The shot over `clean` (H, W, 3) float32 in 0..1 at `time` seconds.
 
-    The marks are those of the rain alone: where several kinds fall on a pixel, the strongest.
+    The marks are those of the rain alone: where several kinds fall on a pixel, the strongest. Light and
+    optics (kinds for `both`) that come after the rain change them with it; noise and codec do not.
     """
-    rainy = dry(clean)
+    made, same_view = Made(dry(clean), clean), True
     for step in shot.steps:
         kind = kind_of(step)
         if isinstance(kind, RainKind):
-            rainy = fall(rainy, kind.apply(rainy.image, step, time))
+            made = Made(fall(made.rainy, kind.apply(made.rainy.image, step, time)), made.clean)
         else:
-            image = kind.apply(rainy.image, step, time)
-            rainy = Rainy(image, rainy.mask, rainy.attention)
-            clean = kind.apply(clean, step, time) if kind.both else clean
-    return Made(rainy, clean)
+            made = seen(made, kind, step, time, same_view)
+            same_view = same_view and kind.both
+    return made
+
+
+def seen(made: Made, kind: ViewKind, step: object, time: float, same_view: bool) -> Made:
+    """Both twins after a step. `same_view`: so far only rain sets them apart, and can be marked anew."""
+    before = made.rainy
+    image = kind.apply(before.image, step, time)
+    if not kind.both:
+        return Made(Rainy(image, before.mask, before.attention), made.clean)
+    if before.image is made.clean:  # no rain yet
+        return Made(dry(image), image)
+    clean = kind.apply(made.clean, step, time)
+    return Made(compared(image, clean) if same_view else Rainy(image, before.mask, before.attention), clean)
 
 
 def fall(before: Rainy, after: Rainy) -> Rainy:

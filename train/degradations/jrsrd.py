@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from derain.train.degradations.camera import line
 from derain.train.degradations.rain import Map, Picture, Rainy, compared
 
 NOISE = (0.2, 1 / 3, 7 / 15, 0.6)
@@ -23,9 +24,9 @@ EXPOSURE = 1 / 60
 @dataclass(frozen=True)
 class NoiseStreaks:
     """`noise`: the noise's standard deviation, 0..1. `grain`: pixels a grain of it is wide. `length` of the
-    motion blur in pixels, `angle` its turn from the vertical in degrees. `black`: how many standard deviations
-    over its mean the blurred layer turns visible. `gain`: of what is above, in standard deviations of the
-    noise. `seed`: of the noise."""
+    motion blur in pixels, `angle` its turn from the vertical in degrees. `black`: how many standard
+    deviations over its mean the blurred layer turns visible. `gain`: of what is above, in standard
+    deviations of the noise. `seed`: of the noise."""
 
     noise: float
     grain: float
@@ -54,22 +55,12 @@ def sample(rng: np.random.Generator, height: int, width: int, intensity: int | N
     )
 
 
-def line(length: float, angle: float) -> Map:
-    """The motion blur's kernel: an antialiased line through the middle, (K, K) float32, summing to 1."""
-    radius = math.ceil(length / 2) + 1
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float32)
-    sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
-    along, across = np.abs(x * sine + y * cosine), np.abs(x * cosine - y * sine)
-    kernel = np.clip(length / 2 + 0.5 - along, 0, 1) * np.clip(1 - across, 0, 1)
-    return np.asarray(kernel / kernel.sum(), np.float32)
-
-
 def grains(params: NoiseStreaks, height: int, width: int) -> Map:
     """The noise layer before its blur, at the picture's size: what is darker than black is cut off."""
     rows, columns = math.ceil(height / params.grain), math.ceil(width / params.grain)
     noise = np.random.default_rng(params.seed).standard_normal((rows, columns), np.float32)
     layer = np.clip(noise * np.float32(params.noise), 0, 1)
-    return cv2.resize(layer, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(layer, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def drawn_out(noise: Map, params: NoiseStreaks) -> Map:

@@ -1,4 +1,4 @@
-"""PReNet and its simpler kin (Ren et al., "Progressive Image Deraining Networks", CVPR 2019) with published weights.
+"""PReNet and its simpler kin (Ren et al., CVPR 2019) with the weights their authors published.
 
 Written from the paper's architecture; the names of the layers are those of the published weight files:
 `FOLDER/prenet/{Rain100L,Rain100H,Rain1400}/{PReNet6,PReNet6_r,PRN6,PRN6_r}/net_latest.pth`.
@@ -107,7 +107,10 @@ class PReNet:
 
 
 def load(peers: Path, trained_on: str, variant: str = "PReNet6") -> PReNet:
-    """The critic of `peers`/prenet/TRAINED_ON/VARIANT. UsageError: no such file; DerainError: not its weights."""
+    """The critic of `peers`/prenet/TRAINED_ON/VARIANT.
+
+    Raises UsageError where that file is missing, DerainError where it holds something else.
+    """
     path = weights_file(peers, "prenet", trained_on, variant, "net_latest.pth")
     network = ProgressiveNet(recurrent=variant.startswith("PReNet"), recursive=variant.endswith("_r"))
     try:

@@ -19,7 +19,17 @@ class Preset:
     sample: Callable[[np.random.Generator, int, int], Shot]
 
 
+def streaks_of(style: str) -> Callable[[np.random.Generator, int, int], Shot]:
+    """Draws showers of one style."""
+    return lambda rng, height, width: Shot((streaks.sample(rng, height, width, style),))
+
+
 PRESETS: tuple[Preset, ...] = (
+    *(
+        Preset(style.name, style.help, streaks_of(style.name))
+        for style in streaks.STYLES
+        if style.name != "mixed"
+    ),
     Preset(
         "raindrops",
         "Drops on the lens, from sharp to out of focus.",

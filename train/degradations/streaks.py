@@ -1,94 +1,64 @@
-"""Rain streaks: sparse impulses drawn out by the exposure along the rain's fall, added or screened."""
+"""Rain streaks: layers of depth that fall through the frames, drawn out by the exposure.
+
+Pictures are display-referred RGB float32 in 0..1, and so is the blending: the published sets are made that way.
+"""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
+from derain.train.degradations.falling import Layer, light
 from derain.train.degradations.rain import Map, Picture, Rainy, compared
 
+__all__ = ["BLENDS", "Layer", "Streaks", "apply", "sample"]
 
-@dataclass(frozen=True)
-class Layer:
-    """Streaks of one depth: `angle` from the vertical in degrees, `length` and `width` in pixels,
-    `coverage` the mean share of the layer under a streak, `brightness` of a streak's core (0..1), `taper` the
-    share of the length over which an end fades, `flatness` of the profile across (2 is a Gaussian's)."""
+BLENDS = ("additive", "screen", "over")
+"""Light added to the scene; light that can't get brighter than white; streaks that cover the scene with their own grey
+and so darken what is brighter than they are."""
 
-    angle: float
-    length: float
-    width: float
-    coverage: float
-    brightness: float
-    taper: float = 0.25
-    flatness: float = 2.0
+AIRLIGHT = 0.75
+"""Grey of rain haze in a bright scene."""
+
+FAR = 480
+"""Pictures whose shorter side is longer than this have streaks longer and wider in proportion."""
 
 
 @dataclass(frozen=True)
 class Streaks:
-    """Parameters of one shower. `blend`: "additive", or "veil" towards grey `level` (1 is the screen blend);
-    `haze`: share of grey veil over all (0..1); `seed`: of the streaks' places, combined with the time."""
+    """Parameters of one shower.
+
+    `blend`: one of BLENDS; `level`: grey of streaks that cover (0..1, "over" only); `haze`: share of grey veil
+    (0..1) at the top of the picture, where one looks farthest; `seed`: of the streaks' places; `exposure` in
+    seconds: a streak falls by its length in each; `sway`: degrees by which the direction of the fall changes over
+    the picture; `nearer`: share of the haze that is gone at the picture's bottom (0: the same all over).
+    """
 
     layers: tuple[Layer, ...]
     blend: str
     level: float
     haze: float
     seed: int
+    exposure: float = 1 / 60
+    sway: float = 0.0
+    nearer: float = 0.0
 
 
-def sample_layer(rng: np.random.Generator, angle: float, heavy: float) -> Layer:
-    """One layer near `angle`; `heavy` in 0..1 goes from sparse and faint to dense and bright."""
-    width = math.exp(rng.uniform(math.log(0.5), math.log(2.6)))
-    return Layer(
-        angle=angle + rng.normal(0, 3),
-        length=math.exp(rng.uniform(math.log(8), math.log(70))),
-        width=width,
-        coverage=math.exp(rng.uniform(math.log(0.015), math.log(0.10))) * (1 + 4 * heavy),
-        brightness=rng.uniform(0.10, 0.55) + 0.4 * heavy * rng.uniform(),
-        taper=rng.uniform(0.02, 0.4),
-        flatness=rng.uniform(2, 6) if rng.uniform() < 0.4 else 2.0,
-    )
+def bend(params: Streaks, height: int, width: int) -> Map:
+    """Pixels to the right by which the direction field carries streaks, (H, W) float32.
 
-
-def sample(rng: np.random.Generator, height: int, width: int) -> Streaks:
-    """Draws a shower, from a drizzle to Rain100H-like density, for pictures of any size."""
-    del height, width  # lengths are in pixels whatever the picture's size
-    heavy = rng.uniform() if rng.uniform() < 0.5 else 0.0
-    angle = float(np.clip(rng.normal(0, 18), -50, 50))
-    count = 1 + int(rng.integers(0, 3))
-    return Streaks(
-        layers=tuple(sample_layer(rng, angle, heavy) for _ in range(count)),
-        blend="additive" if rng.uniform() < 0.5 else "veil",
-        level=rng.uniform(0.55, 1.0) if rng.uniform() < 0.6 else 1.0,
-        haze=rng.uniform(0, 0.12) if rng.uniform() < 0.2 else 0.0,
-        seed=int(rng.integers(2**32)),
-    )
-
-
-def streak_kernel(layer: Layer) -> Map:
-    """One streak, bright in its middle, fading across and towards its ends; (K, K) float32 with peak 1."""
-    radius = math.ceil(layer.length / 2 + 2 * layer.width)
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float32)
-    sine, cosine = math.sin(math.radians(layer.angle)), math.cos(math.radians(layer.angle))
-    along, across = x * sine + y * cosine, x * cosine - y * sine
-    taper = np.clip((layer.length / 2 - np.abs(along)) / (layer.taper * layer.length) + 0.5, 0, 1)
-    profile = np.exp(-0.5 * np.abs(across / (0.5 * layer.width)) ** layer.flatness)
-    return np.asarray(taper * profile, np.float32)
-
-
-def layer_map(rng: np.random.Generator, layer: Layer, height: int, width: int) -> Map:
-    """Brightness the layer adds, (height, width) float32; streaks enter from beyond the borders."""
-    kernel = streak_kernel(layer)
-    pad = kernel.shape[0] // 2
-    area = max(layer.length * layer.width, 1.0)
-    impulses = np.zeros((height + 2 * pad, width + 2 * pad), np.float32)
-    count = rng.poisson(impulses.size * layer.coverage / area)
-    rows = rng.integers(0, impulses.shape[0], count)
-    columns = rng.integers(0, impulses.shape[1], count)
-    impulses[rows, columns] = rng.uniform(0.3, 1.0, count)
-    drawn = cv2.filter2D(impulses, cv2.CV_32F, kernel, borderType=cv2.BORDER_CONSTANT)
-    inner = drawn[pad : pad + height, pad : pad + width]
-    return np.asarray(np.minimum(inner, 1.0) * layer.brightness, np.float32)
+    The direction is `sway` times a wave across the picture; this is its integral down the rows.
+    """
+    if params.sway == 0:
+        return np.zeros((height, width), np.float32)
+    rng = np.random.default_rng([params.seed, 0])
+    down = 2 * math.pi / (max(height, width) * rng.uniform(0.8, 1.6))
+    along = down * rng.uniform(-0.7, 0.7)
+    phase = rng.uniform(0, 2 * math.pi)
+    y = np.arange(height, dtype=np.float32)[:, None] * np.float32(down)
+    x = np.arange(width, dtype=np.float32)[None] * np.float32(along) + np.float32(phase)
+    return np.asarray(np.sin(x + y) * np.float32(math.tan(math.radians(params.sway)) / down), np.float32)
 
 
 def lit(clean: Picture) -> float:
@@ -97,13 +67,193 @@ def lit(clean: Picture) -> float:
 
 
 def apply(clean: Picture, params: Streaks, time: float = 0.0) -> Rainy:
-    """Rain at `time` seconds over `clean` (H, W, 3) in 0..1; every time has its own streaks, as drops fall
-    past between two frames of a camera."""
-    rng = np.random.default_rng([params.seed, round(time * 1e6)])
+    """Rain at `time` seconds over `clean` (H, W, 3) in 0..1: the streaks of time 0, each fallen by its speed."""
     height, width = clean.shape[:2]
-    light = np.minimum(sum(layer_map(rng, layer, height, width) for layer in params.layers), 1.0)[..., None]
-    light = light * lit(clean)
-    image = clean + light * (params.level - clean) if params.blend == "veil" else clean + light
+    field, exposures = bend(params, height, width), time / params.exposure
+    falling = np.zeros((height, width), np.float32)
+    for number, layer in enumerate(params.layers):
+        falling += light(layer, [params.seed, number + 1], exposures, field)
+    shine = np.float32(lit(clean))
+    image = blended(clean, np.minimum(falling, np.float32(1))[..., None], params, shine)
     if params.haze:
-        image = image * (1 - params.haze) + params.haze * 0.75
+        veil = haze(params, height)
+        image = image + veil * (np.float32(AIRLIGHT) * shine - image)
     return compared(image, clean)
+
+
+def blended(clean: Picture, falling: Map, params: Streaks, shine: np.float32) -> Picture:
+    """`falling` (H, W, 1) in 0..1 on `clean`, in a scene where rain is as bright as `shine` (0..1)."""
+    if params.blend == "additive":
+        return clean + falling * shine
+    if params.blend == "screen":
+        return clean + falling * shine * (1 - clean)
+    if params.blend == "over":
+        return clean + falling * (np.float32(params.level) * shine - clean)
+    raise ValueError(f"no blend {params.blend!r}; there is {', '.join(BLENDS)}")
+
+
+def haze(params: Streaks, height: int) -> Map:
+    """Share of grey veil in each row, (H, 1, 1) float32."""
+    down = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
+    return np.float32(params.haze) * (1 - np.float32(params.nearer) * down)
+
+
+def between(rng: np.random.Generator, low: float, high: float) -> float:
+    """A positive number, its logarithm even between theirs."""
+    return math.exp(rng.uniform(math.log(low), math.log(high)))
+
+
+def sample_layer(rng: np.random.Generator, angle: float, heavy: float, scale: float = 1.0) -> Layer:
+    """One layer near `angle`; `heavy` in 0..1 goes from sparse and faint to dense and bright."""
+    return Layer(
+        angle=angle + rng.normal(0, 3),
+        length=scale * between(rng, 8, 70),
+        width=scale * between(rng, 0.5, 2.6),
+        coverage=between(rng, 0.015, 0.10) * (1 + 4 * heavy),
+        brightness=rng.uniform(0.10, 0.55) + 0.4 * heavy * rng.uniform(),
+        taper=rng.uniform(0.02, 0.4),
+        flatness=rng.uniform(2, 6) if rng.uniform() < 0.4 else 2.0,
+        jitter=rng.uniform(0, 3),
+        variety=rng.uniform(0, 0.4),
+        spread=rng.uniform(0.3, 2),
+    )
+
+
+def mixed(rng: np.random.Generator, scale: float) -> Streaks:
+    """From a drizzle to Rain100H-like density, of any blend."""
+    heavy = rng.uniform() if rng.uniform() < 0.5 else 0.0
+    angle = float(np.clip(rng.normal(0, 18), -50, 50))
+    return Streaks(
+        layers=tuple(sample_layer(rng, angle, heavy, scale) for _ in range(rng.integers(1, 4))),
+        blend=str(rng.choice(BLENDS, p=(0.5, 0.25, 0.25))),
+        level=rng.uniform(0.55, 1.0),
+        haze=rng.uniform(0, 0.12 + 0.2 * heavy) if rng.uniform() < 0.3 else 0.0,
+        seed=int(rng.integers(2**32)),
+        exposure=between(rng, 1 / 200, 1 / 30),
+        sway=rng.uniform(0, 6) if rng.uniform() < 0.5 else 0.0,
+        nearer=rng.uniform(0, 1),
+    )
+
+
+def rain100l(rng: np.random.Generator, scale: float) -> Streaks:
+    """Sparse: one direction, long and short streaks of very different brightness, added."""
+    angle = float(np.clip(rng.normal(0, 9), -25, 25))
+    strong = rng.uniform()
+    long = Layer(
+        angle=angle,
+        length=scale * rng.uniform(28, 60),
+        width=scale * rng.uniform(1.6, 2.6),
+        coverage=rng.uniform(0.06, 0.12),
+        brightness=0.40 + 0.35 * strong,
+        taper=rng.uniform(0.5, 1),
+        jitter=1.0,
+        variety=0.35,
+        spread=2.0,
+    )
+    short = replace(
+        long,
+        length=scale * rng.uniform(10, 24),
+        width=scale * rng.uniform(1.2, 2.0),
+        coverage=rng.uniform(0.02, 0.08),
+        brightness=0.15 + 0.35 * strong,
+    )
+    return added(rng, (long, short))
+
+
+def rain100h(rng: np.random.Generator, scale: float) -> Streaks:
+    """Dense: a thick curtain of blurred noise, mostly steep, and sharp lines in up to two more directions."""
+    angle = float(rng.choice((-20, -10, 0, 10, 20))) + rng.normal(0, 2)
+    heavy = rng.uniform() ** 0.5
+    curtain = Layer(
+        angle=angle,
+        length=scale * rng.uniform(30, 60),
+        width=scale * rng.uniform(1.6, 3.4),
+        coverage=0.10 + 1.2 * heavy,
+        brightness=0.40 + 0.45 * heavy,
+        taper=rng.uniform(0.2, 0.6),
+        jitter=0.7,
+        variety=0.2,
+        spread=1.5,
+    )
+    lines = tuple(
+        Layer(
+            angle=rng.uniform(-45, 45),
+            length=scale * rng.uniform(30, 70),
+            width=scale * rng.uniform(1, 1.8),
+            coverage=rng.uniform(0.02, 0.10),
+            brightness=rng.uniform(0.3, 0.7),
+            taper=0.1,
+            jitter=0.5,
+            spread=1.0,
+        )
+        for _ in range(rng.integers(0, 3))
+    )
+    return added(rng, (curtain, *lines))
+
+
+def noise_rain(
+    rng: np.random.Generator, scale: float, coverage: tuple[float, float], brightness: tuple[float, float]
+) -> Streaks:
+    """Rain as an image editor makes it: noise, blurred along one of many directions, screened."""
+    layer = Layer(
+        angle=float(rng.choice(np.linspace(-40, 40, 14))) + rng.normal(0, 1),
+        length=scale * between(rng, 18, 55),
+        width=scale * rng.uniform(1.0, 2.2),
+        coverage=rng.uniform(*coverage),
+        brightness=rng.uniform(*brightness),
+        taper=rng.uniform(0.1, 0.4),
+        jitter=0.0,
+        variety=0.0,
+        spread=2.0,
+    )
+    return added(rng, (layer,), "screen")
+
+
+def added(rng: np.random.Generator, layers: tuple[Layer, ...], blend: str = "additive") -> Streaks:
+    """A shower without haze or sway, as in the published sets."""
+    return Streaks(layers, blend, 1.0, 0.0, int(rng.integers(2**32)), between(rng, 1 / 120, 1 / 30))
+
+
+@dataclass(frozen=True)
+class Style:
+    """`name`, one line of `help`, and `draw(rng, scale)`, with lengths and widths times `scale`."""
+
+    name: str
+    help: str
+    draw: Callable[[np.random.Generator, float], Streaks]
+
+
+STYLES: tuple[Style, ...] = (
+    Style("mixed", "Streaks of any density, direction and blend, with haze now and then.", mixed),
+    Style("rain100l", "Sparse thin streaks in one direction, like Rain100L.", rain100l),
+    Style("rain100h", "Dense bright streaks in several directions, like Rain100H.", rain100h),
+    Style(
+        "rain1400",
+        "Blurred noise in one of fourteen directions, like Rain1400.",
+        lambda rng, scale: noise_rain(rng, scale, (0.1, 0.5), (0.3, 0.6)),
+    ),
+    Style(
+        "did-light",
+        "Light rain, like DID-MDN's first set.",
+        lambda rng, scale: noise_rain(rng, scale, (0.05, 0.15), (0.3, 0.6)),
+    ),
+    Style(
+        "did-medium",
+        "Medium rain, like DID-MDN's second set.",
+        lambda rng, scale: noise_rain(rng, scale, (0.2, 0.4), (0.35, 0.65)),
+    ),
+    Style(
+        "did-heavy",
+        "Heavy rain, like DID-MDN's third set.",
+        lambda rng, scale: noise_rain(rng, scale, (0.5, 0.9), (0.4, 0.7)),
+    ),
+)
+
+
+def sample(rng: np.random.Generator, height: int, width: int, style: str = "mixed") -> Streaks:
+    """Draws a shower of one of STYLES for pictures of that size in pixels."""
+    scale = max(1.0, min(height, width) / FAR)
+    for one in STYLES:
+        if one.name == style:
+            return one.draw(rng, scale)
+    raise ValueError(f"no style {style!r}; there is {', '.join(s.name for s in STYLES)}")

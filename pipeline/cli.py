@@ -21,6 +21,7 @@ COMMANDS: tuple[Entry, ...] = (
     ("train", "derain.train.commands.train", "train", "Train a network from a recipe."),
     ("export", "derain.train.commands.export", "train", "Write a trained network as ONNX with its card."),
     ("evaluate", "derain.benchmarks.evaluate", "train", "Measure a network on pairs of pictures."),
+    ("synthesize", "derain.train.commands.synthesize", "", "Make rain on photos and videos."),
     ("benchmark-set", "derain.train.commands.benchmark_set", "train", "Build held-out pairs to measure on."),
 )
 

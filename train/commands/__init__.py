@@ -1,1 +1,1 @@
-"""The commands that need the `train` extra."""
+"""The commands of making data, training and export."""

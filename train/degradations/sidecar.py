@@ -60,7 +60,7 @@ class Mask:
 
 
 @dataclass(frozen=True)
-class Pixels:
+class PixelHashes:
     """sha256 of the pixels (C order, as written, before any encoder) of all pictures of each twin in turn."""
 
     rainy: str
@@ -87,7 +87,7 @@ class SideCar:
     source: Source
     mask: Mask
     shot: Shot
-    pixels: Pixels
+    pixels: PixelHashes
     video: Part | None = None
     derain: str = metadata.version("derain")
     version: int = VERSION

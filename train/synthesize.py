@@ -99,7 +99,7 @@ def rain_on_photo(task: Task, photo: Photo, folder: Path, meter: Meter) -> SideC
     tally = Tally()
     tally.add(twins)
     source = Source(task.path.name, photo.sha256, photo.width, photo.height)
-    return SideCar(task.rain, source, task.mask, shot, tally.total())
+    return SideCar(rain=task.rain, source=source, mask=task.mask, shot=shot, pixels=tally.total())
 
 
 def in_a_line(tasks: list[Task], report: Report, folder: Path) -> str:

@@ -145,4 +145,7 @@ class Maker:
         info = self._info
         source = Source(task.path.name, sha256_of(task.path), info.width, info.height)
         part = replace(task.part, frames=self.frames)
-        return SideCar(task.rain, source, task.mask, self._shot, self._tally.total(), part)
+        pixels = self._tally.total()
+        return SideCar(
+            rain=task.rain, source=source, video=part, mask=task.mask, pixels=pixels, shot=self._shot
+        )

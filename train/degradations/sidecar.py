@@ -79,18 +79,18 @@ class Part:
     crf: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SideCar:
     """One picture or video: where its rain came from, every parameter of it, and what must come again."""
 
+    version: int = VERSION
+    derain: str = metadata.version("derain")
     rain: Drawn
     source: Source
-    mask: Mask
-    shot: Shot
-    pixels: PixelHashes
     video: Part | None = None
-    derain: str = metadata.version("derain")
-    version: int = VERSION
+    mask: Mask
+    pixels: PixelHashes
+    shot: Shot
 
 
 def write_sidecar(car: SideCar, path: Path) -> None:

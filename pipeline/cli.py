@@ -23,6 +23,7 @@ COMMANDS: tuple[Entry, ...] = (
     ("evaluate", "derain.benchmarks.evaluate", "train", "Measure a network on pairs of pictures."),
     ("synthesize", "derain.train.commands.synthesize", "", "Make rain on photos and videos."),
     ("benchmark-set", "derain.train.commands.benchmark_set", "train", "Build held-out pairs to measure on."),
+    ("background", "derain.train.commands.background", "", "The clean background of a rainy still video."),
 )
 
 

@@ -1,11 +1,12 @@
 """The clean background of rainy pictures of one still scene (Wang et al. 2019, section 3): no codec, no file.
 
-Rain brightens a pixel now and then, so the value a pixel takes most often, its mode, is its background (eq. 2).
-The mode alone is noisy. It stands for a range of ranks among the pixel's values in order (eq. 3); the one rank
-that lies in the ranges of most pixels (eq. 4), taken at every pixel, gives a picture that is smooth as well.
+Rain brightens a pixel now and then, so the value a pixel takes most often, its mode, is its background (eq.
+2). The mode alone is noisy. It stands for a range of ranks among the pixel's values in order (eq. 3); the one
+rank that lies in the ranges of most pixels (eq. 4), taken at every pixel, gives a picture that is smooth as
+well.
 
-Colours are ranked each for itself and share one rank, counted over the pixels of all three. Ranking by luma and
-taking the frame's whole colour keeps colours that a camera saw, but the other two then carry one frame's
+Colours are ranked each for itself and share one rank, counted over the pixels of all three. Ranking by luma
+and taking the frame's whole colour keeps colours that a camera saw, but the other two then carry one frame's
 noise: `derain bench background` shows both.
 
 `frames` are (N, ..., 3) RGB or (N, ...) uint8 or uint16 everywhere, N pictures in time of the same pixels.
@@ -49,9 +50,9 @@ def ordered(frames: Samples) -> Samples:
 def mode_ranks(in_order: Samples) -> tuple[Ranks, Ranks]:
     """Each pixel's mode (eq. 2) as its range of ranks (eq. 3): the first, and the one after the last.
 
-    `in_order` as `ordered` gives it. The first is the number of values below the mode, the last that of values
-    up to it: R_min and R_max times N / 100. Of values equally frequent the darkest is the mode, as rain
-    brightens. Values of 16 bits count as equal where their upper 8 bits are.
+    `in_order` as `ordered` gives it. The first is the number of values below the mode, the last that of
+    values up to it: R_min and R_max times N / 100. Of values equally frequent the darkest is the mode, as
+    rain brightens. Values of 16 bits count as equal where their upper 8 bits are.
     """
     levels = in_order if in_order.dtype == np.uint8 else (in_order >> 8).astype(np.uint8)
     run = np.ones(levels.shape[1:], np.uint16)
@@ -69,7 +70,8 @@ def mode(frames: Samples) -> Samples:
     """Each pixel's most frequent value (eq. 2), the darkest of equally frequent ones."""
     in_order = ordered(frames)
     first, _ = mode_ranks(in_order)
-    return np.take_along_axis(in_order, first[None].astype(np.int64), axis=0)[0]
+    picked: Samples = np.take_along_axis(in_order, first[None].astype(np.int64), axis=0)[0]
+    return picked
 
 
 class Crossings:
@@ -109,7 +111,8 @@ def find_ranking(parts: Iterable[Samples], frames: int) -> Ranking:
 
 def at_rank(frames: Samples, ranking: Ranking) -> Samples:
     """The background: of every pixel the value of that rank, without the first axis."""
-    return np.partition(frames, ranking.rank, axis=0)[ranking.rank]
+    picked: Samples = np.partition(frames, ranking.rank, axis=0)[ranking.rank]
+    return picked
 
 
 def background(frames: Samples) -> tuple[Samples, Ranking]:

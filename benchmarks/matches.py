@@ -21,10 +21,14 @@ RATIO = 0.75
 """A match's descriptor is at most this much as far as the second best one's (Lowe's ratio test)."""
 LEAST = 20
 """Matches between two clean frames from which their geometry can be told."""
+LEAST_SHARE = 0.5
+"""The share of clean matches that must agree with their own geometry for it to be believed."""
 EPIPOLAR_PX = 1.0
 """Sampson distance up to which a match agrees with the fundamental matrix."""
 TRANSFER_PX = 2.0
 """Distance from where the homography puts it up to which a match agrees with it."""
+STILL_PX = 0.5
+"""A point that moves less stands still: far away, or a mark on the lens."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ def geometry(before: Points, after: Points) -> Geometry | None:
     )
     if fundamental is None or homography is None or fundamental.shape != (3, 3):
         return None
+    if (sampson(fundamental, before, after) <= EPIPOLAR_PX).mean() < LEAST_SHARE:
+        return None
     return Geometry(fundamental, homography)
 
 
@@ -104,12 +110,14 @@ class Count:
     matches: int = 0
     epipolar: int = 0
     planar: int = 0
+    still: int = 0
 
     def add(self, truth: Geometry, before: Points, after: Points) -> npt.NDArray[np.bool_]:
         """Counts the matches of one pair of frames; (N,): which agree with the fundamental matrix."""
         agree = sampson(truth.fundamental, before, after) <= EPIPOLAR_PX
         self.matches += len(before)
         self.epipolar += int(agree.sum())
+        self.still += int((np.linalg.norm(after - before, axis=1) < STILL_PX).sum())
         self.planar += int((transfer(truth.homography, before, after) <= TRANSFER_PX).sum())
         return agree
 
@@ -127,9 +135,10 @@ class Tracks:
 class MatchWatcher:
     """SIFT matches between successive frames, in each view, against the clean frames' geometry.
 
-    A mark that stands still on the lens agrees with the fundamental matrix of a camera that goes straight
-    ahead, whatever lies behind it: read the share together with the number, and with the homography's share.
-    Pairs whose clean frames don't tell their geometry are left out and counted.
+    A mark on the lens stands still, and what stands still agrees with the fundamental matrix of a camera that
+    goes straight ahead, whatever lies behind it. So the share that stands still is told as well, and the
+    number of agreeing matches says more than their share. Pairs of frames whose clean view does not tell its
+    geometry are left out and counted.
     """
 
     name = "matches"
@@ -180,6 +189,7 @@ class MatchWatcher:
                 "kept": share(count.epipolar, most),
                 "fundamental": share(count.epipolar, count.matches),
                 "homography": share(count.planar, count.matches),
+                "still": share(count.still, count.matches),
             }
             for view, count in self.counts.items()
         ]

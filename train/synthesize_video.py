@@ -33,18 +33,25 @@ X264 = (".mp4", ".mov", ".mkv")
 
 
 def open_video(task: Task, job: SynthesisJob) -> FileSource:
-    """Opens a clean video. Raises UsageError where no rain can be made on it."""
+    """Opens the clean video of a task. Raises UsageError where no rain can be made on it."""
     part = task.part
-    source = FileSource(task.path, seconds(part.start), seconds(part.duration), job.as_progressive)
+    return open_clean(task.path, seconds(part.start), seconds(part.duration), job.as_progressive)
+
+
+def open_clean(
+    path: Path, start: Fraction | None = None, duration: Fraction | None = None, as_progressive: bool = False
+) -> FileSource:
+    """Opens a clean video. Raises UsageError where no rain can be made on it."""
+    source = FileSource(path, start, duration, as_progressive)
     info = source.info
     if min(info.width, info.height) < SMALLEST:
         raise UsageError(
-            f"{task.path} has pictures of {info.width}x{info.height} pixels; "
+            f"{path} has pictures of {info.width}x{info.height} pixels; "
             f"rain needs {SMALLEST}x{SMALLEST} and more"
         )
     if info.colour.transfer in HDR:
         raise UsageError(
-            f"{task.path} is HDR ({HDR[info.colour.transfer]}), but rain is made in the light of an ordinary "
+            f"{path} is HDR ({HDR[info.colour.transfer]}), but rain is made in the light of an ordinary "
             "screen; tone-map it to SDR first"
         )
     return source

@@ -18,9 +18,15 @@ def seed_option(ctx: click.Context, parameter: click.Parameter, text: str | None
     return int(text)
 
 
+def optional_data(text: str | None) -> Path | None:
+    """The folder of the data, None where none was named."""
+    named = text or os.environ.get("DERAIN_DATA")
+    return Path(named) if named else None
+
+
 def data_folder(text: str | None) -> Path:
     """The folder of the data; UsageError where none was named."""
-    named = text or os.environ.get("DERAIN_DATA")
-    if not named:
+    folder = optional_data(text)
+    if folder is None:
         raise UsageError("name the folder of the recipe's photos with --data or the variable DERAIN_DATA")
-    return Path(named)
+    return folder

@@ -1,13 +1,13 @@
 """`derain train RECIPE`."""
 
 import logging
-import os
 import re
 from pathlib import Path
 
 import click
 
 from derain.engines.errors import UsageError
+from derain.train.commands.options import data_folder
 from derain.train.recipe import load_recipe
 from derain.train.trainer import RunOptions, train
 
@@ -18,14 +18,6 @@ def seconds(text: str) -> float:
     if not found:
         raise UsageError(f"--time-limit takes seconds, or 90s, 15m, 2h, not {text!r}")
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
-
-
-def data_folder(text: str | None) -> Path:
-    """The folder of the data; UsageError where none was named."""
-    named = text or os.environ.get("DERAIN_DATA")
-    if not named:
-        raise UsageError("name the folder of the recipe's photos with --data or the variable DERAIN_DATA")
-    return Path(named)
 
 
 @click.command(name="train")

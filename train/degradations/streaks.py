@@ -142,9 +142,9 @@ def rain100l(rng: np.random.Generator, scale: float) -> Streaks:
     long = Layer(
         angle=angle,
         length=scale * rng.uniform(28, 60),
-        width=scale * rng.uniform(1.6, 2.6),
-        coverage=rng.uniform(0.06, 0.12),
-        brightness=0.40 + 0.35 * strong,
+        width=scale * rng.uniform(1.1, 1.9),
+        coverage=rng.uniform(0.07, 0.14),
+        brightness=0.26 + 0.38 * strong,
         taper=rng.uniform(0.5, 1),
         jitter=1.0,
         variety=0.35,
@@ -153,35 +153,35 @@ def rain100l(rng: np.random.Generator, scale: float) -> Streaks:
     short = replace(
         long,
         length=scale * rng.uniform(10, 24),
-        width=scale * rng.uniform(1.2, 2.0),
-        coverage=rng.uniform(0.02, 0.08),
-        brightness=0.15 + 0.35 * strong,
+        width=scale * rng.uniform(0.9, 1.5),
+        coverage=rng.uniform(0.03, 0.10),
+        brightness=0.12 + 0.30 * strong,
     )
     return added(rng, (long, short))
 
 
 def rain100h(rng: np.random.Generator, scale: float) -> Streaks:
     """Dense: a thick curtain of blurred noise, mostly steep, and sharp lines in up to two more directions."""
-    angle = float(rng.choice((-20, -10, 0, 10, 20))) + rng.normal(0, 2)
-    heavy = rng.uniform() ** 0.5
+    angle = float(rng.choice((-16, -8, 0, 8, 16))) + rng.normal(0, 2)
+    heavy = rng.uniform()
     curtain = Layer(
         angle=angle,
         length=scale * rng.uniform(30, 60),
-        width=scale * rng.uniform(1.6, 3.4),
-        coverage=0.10 + 1.2 * heavy,
-        brightness=0.40 + 0.45 * heavy,
-        taper=rng.uniform(0.2, 0.6),
+        width=scale * rng.uniform(1.2, 2.4),
+        coverage=0.10 + 0.8 * heavy,
+        brightness=0.32 + 0.38 * heavy,
+        taper=rng.uniform(0.3, 0.8),
         jitter=0.7,
-        variety=0.2,
+        variety=0.25,
         spread=1.5,
     )
     lines = tuple(
         Layer(
-            angle=rng.uniform(-45, 45),
+            angle=angle + rng.uniform(-40, 40),
             length=scale * rng.uniform(30, 70),
-            width=scale * rng.uniform(1, 1.8),
-            coverage=rng.uniform(0.02, 0.10),
-            brightness=rng.uniform(0.3, 0.7),
+            width=scale * rng.uniform(0.8, 1.4),
+            coverage=rng.uniform(0.01, 0.06),
+            brightness=rng.uniform(0.2, 0.5),
             taper=0.1,
             jitter=0.5,
             spread=1.0,
@@ -197,14 +197,14 @@ def noise_rain(
     """Rain as an image editor makes it: noise, blurred along one of many directions, screened."""
     layer = Layer(
         angle=float(rng.choice(np.linspace(-40, 40, 14))) + rng.normal(0, 1),
-        length=scale * between(rng, 18, 55),
-        width=scale * rng.uniform(1.0, 2.2),
+        length=scale * between(rng, 20, 60),
+        width=scale * rng.uniform(1.5, 2.6),
         coverage=rng.uniform(*coverage),
         brightness=rng.uniform(*brightness),
-        taper=rng.uniform(0.1, 0.4),
-        jitter=0.0,
-        variety=0.0,
-        spread=2.0,
+        taper=rng.uniform(0.5, 1),
+        jitter=rng.uniform(0, 1.5),
+        variety=rng.uniform(0, 0.3),
+        spread=rng.uniform(0.5, 1.5),
     )
     return added(rng, (layer,), "screen")
 
@@ -230,22 +230,22 @@ STYLES: tuple[Style, ...] = (
     Style(
         "rain1400",
         "Blurred noise in one of fourteen directions, like Rain1400.",
-        lambda rng, scale: noise_rain(rng, scale, (0.1, 0.5), (0.3, 0.6)),
+        lambda rng, scale: noise_rain(rng, scale, (0.15, 0.6), (0.25, 0.5)),
     ),
     Style(
         "did-light",
         "Light rain, like DID-MDN's first set.",
-        lambda rng, scale: noise_rain(rng, scale, (0.05, 0.15), (0.3, 0.6)),
+        lambda rng, scale: noise_rain(rng, scale, (0.15, 0.4), (0.3, 0.45)),
     ),
     Style(
         "did-medium",
         "Medium rain, like DID-MDN's second set.",
-        lambda rng, scale: noise_rain(rng, scale, (0.2, 0.4), (0.35, 0.65)),
+        lambda rng, scale: noise_rain(rng, scale, (0.35, 0.75), (0.35, 0.5)),
     ),
     Style(
         "did-heavy",
         "Heavy rain, like DID-MDN's third set.",
-        lambda rng, scale: noise_rain(rng, scale, (0.5, 0.9), (0.4, 0.7)),
+        lambda rng, scale: noise_rain(rng, scale, (0.7, 1.2), (0.45, 0.6)),
     ),
 )
 

@@ -23,7 +23,7 @@ Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 def crop(rng: np.random.Generator, photo: npt.NDArray[np.uint8], size: int) -> Picture:
     """A random square of `size` pixels: scaled by 0.6 to 1.8 where the photo is large enough, half the time
-    flipped, at times oversharp or at night."""
+    flipped."""
     side = int(np.clip(size / math.exp(rng.uniform(math.log(0.6), math.log(1.8))), 1, min(photo.shape[:2])))
     y = int(rng.integers(0, photo.shape[0] - side + 1))
     x = int(rng.integers(0, photo.shape[1] - side + 1))
@@ -33,30 +33,7 @@ def crop(rng: np.random.Generator, photo: npt.NDArray[np.uint8], size: int) -> P
         square = np.asarray(cv2.resize(square, (size, size), interpolation=way), np.uint8)
     if rng.uniform() < 0.5:
         square = square[:, ::-1]
-    picture = np.ascontiguousarray(square, np.float32) / np.float32(255)
-    if rng.uniform() < 0.3:
-        picture = sharpened(rng, picture)
-    return night(rng, picture) if rng.uniform() < 0.25 else picture
-
-
-def sharpened(rng: np.random.Generator, picture: Picture) -> Picture:
-    """Sharpened as many cameras do it: an unsharp mask, whose bright edges are no rain."""
-    blurred = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.7, 2.0))
-    return np.asarray(np.clip(picture + rng.uniform(0.3, 1.5) * (picture - blurred), 0, 1), np.float32)
-
-
-def night(rng: np.random.Generator, picture: Picture) -> Picture:
-    """Dusk to night: darkened, with lamps and their glare, which are no rain and must stay."""
-    dark = picture ** np.float32(rng.uniform(1, 2.2)) * np.float32(rng.uniform(0.15, 1))
-    size = picture.shape[0]
-    axis = np.arange(size, dtype=np.float32)
-    for _ in range(int(rng.integers(0, 5))):
-        y, x = rng.uniform(0, size, 2)
-        distance = np.hypot(axis[:, None] - np.float32(y), axis[None, :] - np.float32(x))
-        core = np.clip(rng.uniform(1, 5) - distance, 0, 1)
-        glare = rng.uniform(0.1, 0.6) * np.exp(-((distance / rng.uniform(3, 60)) ** rng.uniform(0.8, 3)))
-        dark += (core + glare)[..., None] * rng.uniform(0.3, 1, 3).astype(np.float32)
-    return np.asarray(np.minimum(dark, 1), np.float32)
+    return np.ascontiguousarray(square, np.float32) / np.float32(255)
 
 
 class RainyPatches(IterableDataset[Batch]):

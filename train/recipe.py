@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from derain.engines.errors import UsageError
+from derain.train.degradations.mixture import NEEDED, RAIN
 
 T = TypeVar("T")
 
@@ -22,7 +23,8 @@ class NetworkRecipe:
 @dataclass(frozen=True)
 class DataRecipe:
     """`photos`: folders of clean pictures, relative to the data folder. Every `hold_out`-th picture is kept
-    from training. `shares`: of streaks, drops, joint and dry patches, summing to 1. `terms`: of use."""
+    from training. `shares`: of streaks, drops, joint and dry patches, and, where named, of dirt, snow and
+    scratches, summing to 1. `terms`: of use."""
 
     photos: tuple[str, ...]
     shares: dict[str, float]
@@ -95,13 +97,20 @@ def parse(table: dict[str, Any], where: str) -> Recipe:
     }
     recipe = build(Recipe, {**table, **sections}, where)
     shares = recipe.data.shares
-    if set(shares) != {"streaks", "drops", "joint", "dry"} or abs(sum(shares.values()) - 1) > 1e-6:
+    if not set(NEEDED) <= shares.keys() <= RAIN.keys() or not sums_to_one(shares):
         raise UsageError(
-            f"{where} [data] shares must give streaks, drops, joint and dry summing to 1, not {shares}"
+            f"{where} [data] shares must give streaks, drops, joint and dry, and may give dirt, snow and "
+            f"scratches, none below 0 and summing to 1, not {shares}"
         )
     if recipe.train.precision not in ("fp32", "bf16"):
         raise UsageError(f"{where} [train] precision is fp32 or bf16, not {recipe.train.precision!r}")
     return recipe
+
+
+def sums_to_one(shares: dict[str, Any]) -> bool:
+    """Whether all are numbers from 0 up and sum to 1."""
+    numbers = [value for value in shares.values() if isinstance(value, int | float) and value >= 0]
+    return len(numbers) == len(shares) and abs(sum(numbers) - 1) <= 1e-6
 
 
 def build(kind: type[T], table: dict[str, Any], where: str) -> T:

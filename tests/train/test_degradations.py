@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from derain.train.degradations import raindrops, streaks
-from derain.train.degradations.mixture import KINDS, degrade
 from derain.train.degradations.rain import Picture
 
 
@@ -68,12 +67,3 @@ def test_drops_keep_the_share_of_contrast_they_name() -> None:
     assert seen > 0.7
     assert (wet[inside].max() - wet[inside].min()) < 0.75 * 0.6
     assert flat[inside].mean() == pytest.approx(0.4 * 0.5 + 0.6 * 0.5, abs=0.02)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_mixture_makes_the_kind_it_is_asked_for(kind: str) -> None:
-    clean = clean_picture()
-    rainy = degrade(np.random.default_rng(4), clean, {k: float(k == kind) for k in KINDS}).rainy
-    assert rainy.image.shape == clean.shape
-    assert rainy.image.min() >= 0 and rainy.image.max() <= 1
-    assert (rainy.mask.max() > 0) == (kind != "dry")

@@ -118,12 +118,12 @@ def sample_lamp(rng: np.random.Generator, height: int, width: int) -> Lamp:
     )
 
 
-def sample_night(rng: np.random.Generator, height: int, width: int) -> Night:
-    """Draws a light from dull day to night, with up to four lamps."""
-    lamps = int(rng.integers(0, 5))
+def sample_night(rng: np.random.Generator, height: int, width: int, deep: bool = False) -> Night:
+    """Draws a light from dull day to night, with up to four lamps; or, `deep`, night with one at least."""
+    lamps = int(rng.integers(1 if deep else 0, 5))
     return Night(
-        gamma=rng.uniform(1, 2.2),
-        level=rng.uniform(0.15, 1),
+        gamma=rng.uniform(1.3 if deep else 1.0, 2.2),
+        level=rng.uniform(0.15, 0.5 if deep else 1.0),
         lamps=tuple(sample_lamp(rng, height, width) for _ in range(lamps)),
     )
 

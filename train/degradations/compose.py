@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from derain.train.degradations import camera, codec, jrsrd, raindrops, streaks
+from derain.train.degradations import camera, codec, dirt, jrsrd, raindrops, streaks
 from derain.train.degradations.rain import Picture, Rainy, compared, dry
 
 
@@ -36,6 +36,7 @@ class ViewKind:
 KINDS: tuple[RainKind | ViewKind, ...] = (
     RainKind("streaks", streaks.Streaks, streaks.sample, streaks.apply),
     RainKind("raindrops", raindrops.Raindrops, raindrops.sample, raindrops.apply),
+    RainKind("dirt", dirt.Dirt, dirt.sample, dirt.apply),
     RainKind("jrsrd", jrsrd.NoiseStreaks, jrsrd.sample, jrsrd.apply),
     ViewKind("night", camera.Night, camera.sample_night, camera.night, both=True),
     ViewKind("defocus", camera.Defocus, camera.sample_defocus, camera.defocus, both=True),
@@ -72,6 +73,14 @@ def kind_of(step: object) -> RainKind | ViewKind:
     raise TypeError(
         f"{type(step).__name__} is no step of a shot; KINDS lists {', '.join(k.name for k in KINDS)}"
     )
+
+
+def kind_named(name: str) -> RainKind | ViewKind:
+    """The entry of KINDS of that name. Raises KeyError where there is none."""
+    for kind in KINDS:
+        if kind.name == name:
+            return kind
+    raise KeyError(name)
 
 
 def make(clean: Picture, shot: Shot, time: float = 0.0) -> Made:

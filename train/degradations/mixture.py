@@ -1,41 +1,85 @@
-"""The mixture the shipped networks train on: streaks, drops, both, or none, then camera noise and JPEG."""
+"""The mixture the shipped networks train on: a scene by day or night, rain of a kind, a camera and its codec.
+
+Real rain reaches us through a lens, a sensor and a codec, so the made one does too. All of it is a shot.
+"""
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 
-from derain.train.degradations import raindrops, streaks
-from derain.train.degradations.compose import Made, Shot, make
-from derain.train.degradations.rain import Picture, Rainy
+from derain.train.degradations import camera
+from derain.train.degradations.compose import Made, Shot, kind_named, make
+from derain.train.degradations.rain import Picture
 
-KINDS = ("streaks", "drops", "joint", "dry")
+RAIN: dict[str, tuple[str, ...]] = {
+    "streaks": ("streaks",),
+    "drops": ("raindrops",),
+    "joint": ("raindrops", "streaks"),
+    "dry": (),
+    "dirt": ("dirt",),
+    "snow": ("snow",),
+    "scratches": ("scratches",),
+}
+"""The kinds of rain behind each share of a recipe. Where both fall, drops come first and streaks after, as in
+JRSRD (DAiAM 2021)."""
+
+NEEDED = ("streaks", "drops", "joint", "dry")
+"""The shares every recipe names; the others are 0 where they are not named."""
+
+NIGHT = 0.25
+"""The share of scenes at night."""
+
+LENS = (("defocus", 0.1), ("motion-blur", 0.08), ("exposure", 0.15), ("sharpening", 0.3), ("noise", 0.33))
+"""(kind, its chance) of what lens and sensor do, in this order."""
+
+CODEC = (("jpeg", 0.25), ("h264", 0.12))
+"""(kind, its chance) of the one codec there may be."""
+
+NO_CODEC = 1 - sum(chance for _, chance in CODEC)
+
+Steps = tuple[object, ...]
 
 
-def camera(rng: np.random.Generator, image: Picture) -> Picture:
-    """Sensor noise on a third of the pictures and JPEG (quality 70..95) on a quarter of them."""
-    if rng.uniform() < 0.33:
-        image = image + rng.normal(0, rng.uniform(0, 0.012), image.shape).astype(np.float32)
-    if rng.uniform() < 0.25:
-        quality = int(rng.integers(70, 96))
-        pixels = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
-        coded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
-        assert decoded is not None
-        image = decoded.astype(np.float32) / 255
-    return np.clip(image, 0, 1).astype(np.float32)
+def sample(rng: np.random.Generator, height: int, width: int, shares: Mapping[str, float]) -> Shot:
+    """Draws a shot whose rain is of a kind drawn by `shares`, which sum to 1."""
+    night = rng.uniform() < NIGHT
+    scene: Steps = (camera.sample_night(rng, height, width),) if night else ()
+    kind = drawn(rng, shares)
+    return Shot(scene + rain(rng, height, width, kind) + seen(rng, height, width))
+
+
+def drawn(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
+    """One of RAIN."""
+    weights = np.array([shares.get(name, 0.0) for name in RAIN])
+    return str(rng.choice(list(RAIN), p=weights / weights.sum()))
+
+
+def rain(rng: np.random.Generator, height: int, width: int, kind: str) -> Steps:
+    """Draws the steps of one of RAIN."""
+    return tuple(kind_named(name).sample(rng, height, width) for name in RAIN[kind])
+
+
+def seen(rng: np.random.Generator, height: int, width: int) -> Steps:
+    """Draws what the camera and its codec do."""
+    names = [name for name, chance in LENS if rng.uniform() < chance]
+    codec = rng.choice([name for name, _ in CODEC] + [""], p=[chance for _, chance in CODEC] + [NO_CODEC])
+    names += [str(codec)] if codec else []
+    return tuple(kind_named(name).sample(rng, height, width) for name in names)
+
+
+def joint(rng: np.random.Generator, height: int, width: int) -> Shot:
+    """Draws drops and streaks by day, through a camera."""
+    return Shot(rain(rng, height, width, "joint") + seen(rng, height, width))
+
+
+def night(rng: np.random.Generator, height: int, width: int) -> Shot:
+    """Draws a dark scene with lamps, in streaks, drops or both, through a camera."""
+    dark: Steps = (camera.sample_night(rng, height, width, deep=True),)
+    kind = str(rng.choice(["streaks", "drops", "joint"]))
+    return Shot(dark + rain(rng, height, width, kind) + seen(rng, height, width))
 
 
 def degrade(rng: np.random.Generator, clean: Picture, shares: Mapping[str, float]) -> Made:
-    """Rain of a kind drawn by `shares` over `clean` (H, W, 3) in 0..1. Where both fall,
-    drops come first and streaks after, as in JRSRD (DAiAM 2021)."""
-    kind = str(rng.choice(KINDS, p=[shares[kind] for kind in KINDS]))
+    """A drawn shot over `clean` (H, W, 3) float32 in 0..1."""
     height, width = clean.shape[:2]
-    steps: tuple[object, ...] = ()
-    if kind in ("drops", "joint"):
-        steps += (raindrops.sample(rng, height, width),)
-    if kind in ("streaks", "joint"):
-        steps += (streaks.sample(rng, height, width),)
-    made = make(clean, Shot(steps))
-    rainy = made.rainy
-    return Made(Rainy(camera(rng, rainy.image), rainy.mask, rainy.attention), made.clean)
+    return make(clean, sample(rng, height, width, shares))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from derain.engines.errors import UsageError
-from derain.train.degradations import jrsrd, raindrops, streaks
+from derain.train.degradations import dirt, jrsrd, mixture, raindrops, streaks
 from derain.train.degradations.compose import Shot
 
 
@@ -24,16 +24,23 @@ def streaks_of(style: str) -> Callable[[np.random.Generator, int, int], Shot]:
     return lambda rng, height, width: Shot((streaks.sample(rng, height, width, style),))
 
 
+def drops_of(style: str) -> Callable[[np.random.Generator, int, int], Shot]:
+    """Draws wet lenses of one style."""
+    return lambda rng, height, width: Shot((raindrops.sample(rng, height, width, style),))
+
+
 PRESETS: tuple[Preset, ...] = (
     *(
         Preset(style.name, style.help, streaks_of(style.name))
         for style in streaks.STYLES
         if style.name != "mixed"
     ),
+    Preset("raindrops", "Dense drops on the lens, as on a wet window.", drops_of("dense")),
+    Preset("raindrops-soft", "Dense drops far out of focus: soft discs.", drops_of("soft")),
     Preset(
-        "raindrops",
-        "Drops on the lens, from sharp to out of focus.",
-        lambda rng, height, width: Shot((raindrops.sample(rng, height, width),)),
+        "dirt",
+        "Specks, smears, dried drops and fingerprints on the glass, out of focus.",
+        lambda rng, height, width: Shot((dirt.sample(rng, height, width),)),
     ),
     Preset(
         "jrsrd",
@@ -42,13 +49,8 @@ PRESETS: tuple[Preset, ...] = (
             (raindrops.sample(rng, height, width), jrsrd.sample(rng, height, width))
         ),
     ),
-    Preset(
-        "joint",
-        "Drops first, then streaks.",
-        lambda rng, height, width: Shot(
-            (raindrops.sample(rng, height, width), streaks.sample(rng, height, width))
-        ),
-    ),
+    Preset("joint", "Drops first, then streaks, through a camera and its codec.", mixture.joint),
+    Preset("night", "A dark scene with lamps, in streaks, drops or both, through a camera.", mixture.night),
 )
 
 

@@ -22,6 +22,7 @@ COMMANDS: tuple[Entry, ...] = (
     ("export", "derain.train.commands.export", "train", "Write a trained network as ONNX with its card."),
     ("evaluate", "derain.benchmarks.evaluate", "train", "Measure a network on pairs of pictures."),
     ("synthesize", "derain.train.commands.synthesize", "", "Make rain on photos and videos."),
+    ("datasets", "derain.train.commands.datasets", "", "List, check and build sets of pairs."),
     ("benchmark-set", "derain.train.commands.benchmark_set", "train", "Build held-out pairs to measure on."),
     ("background", "derain.train.commands.background", "", "The clean background of a rainy still video."),
 )

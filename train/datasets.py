@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from derain.engines.errors import DerainError, UsageError
+from derain.pipeline.images import FORMATS
 from derain.train.layouts import ENDINGS, Pair, Problem, pictures_in, read_sets
 
-__all__ = ["ENDINGS", "Pair", "pictures", "read_pair", "read_pairs", "read_rgb", "split"]
+__all__ = ["ENDINGS", "Pair", "pictures", "read_clean", "read_pair", "read_pairs", "read_rgb", "split"]
 
 RGB: TypeAlias = npt.NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
@@ -43,6 +44,20 @@ def read_rgb(path: Path) -> RGB:
     return np.asarray(image, np.uint8)
 
 
+def size_on_disk(path: Path) -> tuple[int, int]:
+    """(width, height) from the file's header; DerainError names a file that can't be read."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DerainError(f"{path} can't be read: {(error.strerror or str(error)).lower()}") from error
+    for known in FORMATS:
+        if known.begins(data[:16]):
+            header = known.inspect(data)
+            return header.width, header.height
+    picture = read_rgb(path)
+    return picture.shape[1], picture.shape[0]
+
+
 def size_of(picture: RGB) -> str:
     """WIDTHxHEIGHT."""
     return f"{picture.shape[1]}x{picture.shape[0]}"
@@ -58,6 +73,11 @@ def read_pair(pair: Pair) -> tuple[RGB, RGB]:
             f"the pair {pair.name} has different sizes: rainy {size_of(rainy)}, clean {size_of(clean)}"
         )
     return rainy, clean
+
+
+def read_clean(pair: Pair) -> RGB:
+    """The clean picture alone."""
+    return halves(pair)[1] if pair.halves else read_rgb(pair.clean)
 
 
 def halves(pair: Pair) -> tuple[RGB, RGB]:

@@ -11,10 +11,8 @@ from onnx_models import identity
 
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.cli import run
-from derain.train.benchmark_set import build
 from derain.train.datasets import read_pairs, split
 from derain.train.evaluate import RGB, contact_sheet, evaluate, mean, score
-from derain.train.recipe import DataRecipe
 
 
 def write(path: Path, picture: RGB) -> None:
@@ -107,19 +105,6 @@ def test_evaluate_command_prints_a_table_and_writes_json(
     (result,) = json.loads((tmp_path / "f.json").read_text())
     assert result["pairs"] == 3 and result["rainy"] == result["restored"]
     assert (tmp_path / "s.png").stat().st_size > 0
-
-
-def test_benchmark_set_is_the_same_for_a_seed(tmp_path: Path) -> None:
-    for index in range(4):
-        write(tmp_path / "photos" / f"{index}.png", picture(index, 96, 128))
-    recipe = DataRecipe(("photos",), {}, hold_out=2)
-    for name in ("a", "b"):
-        assert build(tmp_path / name, recipe, tmp_path, seed=3) == 2
-    files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*.png"))
-    assert len(files) == 2 * 2 * 4
-    assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
-    with pytest.raises(UsageError, match="exists"):
-        build(tmp_path / "a", recipe, tmp_path, seed=3)
 
 
 @pytest.mark.data

@@ -83,13 +83,18 @@ def test_what_moves_before_a_still_camera_is_a_box() -> None:
         assert walker == pytest.approx([left, 30, left + 12, 54, 0], abs=2)
 
 
-def test_specks_are_no_people() -> None:
+def test_shadows_and_specks_are_no_people() -> None:
+    """A shadow dims the same colours; a dot is below the size of a box; a moving block is neither."""
     people = MovingPeople()
-    for number in range(20):
-        picture = scene(number, None)
-        if number > 10:
-            picture[:: 12 + number, ::17] = 255
-        assert len(people(picture)) == 0 or number == 0
+    ground = np.full((240, 320, 3), 120, np.uint8)
+    for _ in range(20):
+        people(ground)
+    scene = ground.copy()
+    scene[20:100, 20:100] = 80
+    scene[150:156, 50:56] = 255
+    scene[150:200, 200:230] = 255
+    (block,) = people(scene)
+    assert block == pytest.approx([200, 150, 230, 200, 0], abs=2)
 
 
 def test_each_view_is_judged_by_the_clean_one_after_the_warm_up() -> None:
@@ -103,6 +108,23 @@ def test_each_view_is_judged_by_the_clean_one_after_the_warm_up() -> None:
     assert (clean_row["recall"], clean_row["precision"]) == (1.0, 1.0)
     assert (rainy["matched"], rainy["recall"], rainy["precision"]) == (0, 0.0, None)
     assert (restored["recall"], restored["precision"]) == (1.0, 1.0)
+
+
+def test_each_view_has_a_detector_of_its_own_and_the_warm_up_does_not_count() -> None:
+    """This one says how often it was called; called in turns for all views it would say something else."""
+
+    class Counter:
+        calls = 0
+
+        def __call__(self, frame: RGB) -> list[list[int]]:
+            self.calls += 1
+            return [[self.calls, 0, self.calls + 1, 1]] * (1 if self.calls > 2 else 5)
+
+    watcher = BoxWatcher("counter", Counter, warm_up=2)
+    for _ in range(4):
+        watcher.see(Views(scene(0), scene(0), scene(0)))
+    for row in watcher.rows():
+        assert (row["frames"], row["reference"], row["found"], row["matched"]) == (2, 2, 2, 2)
 
 
 def test_any_callable_is_a_detector() -> None:

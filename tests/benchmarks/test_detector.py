@@ -75,8 +75,8 @@ def test_of_boxes_of_one_class_on_top_of_each_other_the_best_stays() -> None:
         [[0, 0, 10, 10, 0.6, 0], [1, 0, 11, 10, 0.9, 0], [0, 0, 10, 10, 0.7, 1], [6, 0, 16, 10, 0.5, 0]]
     )
     assert suppressed(found)[:, 4].tolist() == [0.9, 0.7, 0.5]
-    tied = np.array([[0, 0, 10, 10, 0.5, 0], [0, 0, 9, 10, 0.5, 0]])
-    assert suppressed(tied).tolist() == [tied[0].tolist()], "of equal scores the first"
+    tied = np.array([[0, 0, 10 + number / 100, 10, 0.5 + number % 2 / 4, 0] for number in range(99)])
+    assert suppressed(tied).tolist() == [tied[1].tolist()], "of equal scores the first"
     assert suppressed(found[:0]).shape == (0, 6)
 
 

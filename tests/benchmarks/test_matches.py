@@ -85,9 +85,10 @@ def test_a_mark_on_the_lens_of_a_camera_that_goes_ahead_is_told_by_standing_stil
 
 
 def test_ambiguous_points_are_not_matched() -> None:
-    """Two descriptors nearly as near: neither is trusted (the ratio test)."""
+    """Two descriptors nearly as near, 10 and 12: neither is trusted (the ratio test)."""
     here = Features(np.zeros((2, 2)), np.eye(2, 128, dtype=np.float32) * 100)
-    twins = np.stack([here.descriptors[0] + 1, here.descriptors[0] - 1, here.descriptors[1]])
+    aside = np.eye(1, 128, 9, dtype=np.float32)[0]
+    twins = here.descriptors[[0, 0, 1]] + aside * np.array([[10], [12], [0]], np.float32)
     before, after = matched(here, Features(np.array([[1.0, 1], [2, 2], [3, 3]]), twins))
     assert after.tolist() == [[3.0, 3.0]] and len(before) == 1
     assert len(matched(here, Features(np.zeros((0, 2)), np.zeros((0, 128), np.float32)))[0]) == 0

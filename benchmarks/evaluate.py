@@ -1,108 +1,175 @@
-"""`derain evaluate MODEL PAIRS...`: how good a network is on pairs it never saw."""
+"""`derain evaluate MODEL PAIRS...`: how good networks are on pairs they never saw."""
 
 import json
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
+import cv2
 
+from derain.benchmarks.evaluation.contest import Contestant, entrants, opened
+from derain.benchmarks.evaluation.outputs import Writer, check_apart, output_folder, reserve, safe, write
+from derain.benchmarks.evaluation.page import page
+from derain.benchmarks.evaluation.run import Measuring, SetResults
+from derain.benchmarks.evaluation.sets import CaseSet, check, find, named_clip, titled
+from derain.benchmarks.evaluation.shelf import Sample, Shelf, Show, contact_sheet
+from derain.benchmarks.evaluation.summary import Row, finite, summary
+from derain.benchmarks.evaluation.tables import HEADER, as_csv, table
 from derain.engines.engine import EngineOptions
-from derain.engines.errors import UsageError
-from derain.engines.registry import open_engine
-from derain.pipeline.restore import Restorer
-from derain.train.datasets import read_pairs
-from derain.train.evaluate import Scored, contact_sheet, evaluate, mean, save_sheet
+from derain.engines.errors import DerainError, UsageError
+from derain.pipeline.commands.options import whole_option
+from derain.train.evaluate import RGB
 
-HEADER = (
-    f"{'set':28} {'n':>4} {'':9} {'PSNR Y':>7} {'SSIM Y':>7} {'PSNR RGB':>9} {'SSIM RGB':>9} {'gain Y':>8}"
-)
+SHEET = 6
+"""Pairs on the picture of the worst."""
 
 
-def summary(name: str, match: str, scored: Sequence[Scored]) -> dict[str, Any]:
-    """Means of a set, of the pairs with `match` in their names, and the figures of each picture."""
-    rainy, restored = mean([s.rainy for s in scored]), mean([s.restored for s in scored])
-    gain = 0.0 if restored.psnr_y == rainy.psnr_y else restored.psnr_y - rainy.psnr_y
-    return {
-        "set": name,
-        "match": match,
-        "pairs": len(scored),
-        "rainy": asdict(rainy),
-        "restored": asdict(restored),
-        "gain_y": gain,
-        "pictures": [
-            {"name": s.pair.name, "rainy": asdict(s.rainy), "restored": asdict(s.restored)} for s in scored
-        ],
-    }
+@dataclass(frozen=True)
+class Wishes:
+    """What is measured and shown of each set. `twins`: clean pictures that are restored too."""
+
+    match: str
+    twins: int
+    pictures: int
+    show: Show
 
 
-def table(result: dict[str, Any]) -> str:
-    """Two lines of the printed table: the rainy and the restored means."""
-    name = f"{result['set']} {result['match']}".strip()
-    rainy = line(name, str(result["pairs"]), "rainy", result["rainy"])
-    return f"{rainy}\n{line('', '', 'restored', result['restored'])} {result['gain_y']:+8.2f}"
-
-
-def line(name: str, count: str, row: str, figures: dict[str, float]) -> str:
-    """One line of the printed table, without the gain."""
-    return (
-        f"{name[-28:]:28} {count:>4} {row:9} {figures['psnr_y']:7.2f} {figures['ssim_y']:7.4f} "
-        f"{figures['psnr_rgb']:9.2f} {figures['ssim_rgb']:9.4f}"
+def measure(
+    one: CaseSet, contestants: Sequence[Contestant], wishes: Wishes, folder: Path | None
+) -> tuple[Row, list[Sample], list[Sample]]:
+    """(summary, samples for the page, samples of the worst) of a set."""
+    keep = [Writer(folder / safe(one.title), [c.label for c in contestants])] if folder else []
+    measuring = Measuring(contestants, one.cases, wishes.twins, keep)
+    shown, worst = Shelf(wishes.pictures, wishes.show), Shelf(SHEET)
+    results = []
+    bar = click.progressbar(
+        measuring, len(one.cases), one.title, file=sys.stderr, hidden=not sys.stderr.isatty()
     )
+    with bar as done:
+        for index, (result, restored) in enumerate(done):
+            results.append(result)
+            shown.offer(index, result, restored)
+            worst.offer(index, result, restored)
+    row = summary(SetResults(one.name, one.title, wishes.match, results, measuring.harms), contestants)
+    return row, shown.samples, worst.samples
 
 
-def finite(value: Any) -> Any:
-    """JSON has no infinity: the PSNR of equal pictures becomes null."""
-    match value:
-        case dict():
-            return {key: finite(item) for key, item in value.items()}
-        case list():
-            return [finite(item) for item in value]
-        case float() if value in (float("inf"), float("-inf")):
-            return None
-    return value
+def encoded(sheet: RGB, path: Path) -> bytes:
+    """A picture in the format of the path's name. Raises DerainError."""
+    done, coded = cv2.imencode(path.suffix, sheet[..., ::-1])
+    if not done:
+        raise DerainError(f"{path} could not be encoded")
+    return coded.tobytes()
+
+
+def check_sheet(path: Path | None) -> None:
+    """Raises UsageError for an ending that no picture has."""
+    if path is not None and not cv2.haveImageWriter(str(path)):
+        raise UsageError(f"--sheet takes a name that ends in .png, .jpg or .webp, not {path}")
+
+
+def sets_of(
+    folders: Sequence[Path], clips: Sequence[tuple[Path, Path]], match: str, every: int
+) -> list[CaseSet]:
+    """What the user named, each set with its cases. Raises UsageError, also for cases that won't do."""
+    if not folders and not clips:
+        raise UsageError("there is nothing to measure on; name folders of pairs, or --clip RAINY CLEAN")
+    sets = [find(folder, match, every) for folder in folders] + [named_clip(*pair) for pair in clips]
+    check(sets)
+    return titled(sets)
+
+
+def twins_option(ctx: click.Context, parameter: click.Parameter, text: str) -> int:
+    """ "all" or a number."""
+    return sys.maxsize if text == "all" else int(whole_option(0, 10**9 - 1)(ctx, parameter, text))
+
+
+PATH = click.Path(path_type=Path)
 
 
 @click.command(name="evaluate")
 @click.argument("model")
-@click.argument("pairs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("pairs", nargs=-1, type=PATH)
+@click.option(
+    "--clip", "clips", nargs=2, multiple=True, type=PATH, metavar="RAINY CLEAN", help="Also two clips."
+)
+@click.option("--against", multiple=True, metavar="MODEL,...", help="Models to measure beside it, in turns.")
 @click.option(
     "--every", default=1, show_default=True, type=click.IntRange(min=1), help="Take each n-th pair."
 )
 @click.option("--match", default="", help="Take only pairs whose name contains this.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures there.")
-@click.option("--sheet", type=click.Path(path_type=Path), help="Picture of the worst pairs of the last set.")
-@click.option("--backend", default="auto", show_default=True)
-@click.option("--precision", default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(min=1))
+@click.option(
+    "--no-harm",
+    "twins",
+    default="8",
+    show_default=True,
+    callback=twins_option,
+    metavar="N|all",
+    help="Clean twins of each set to restore too, evenly spread.",
+)
+@click.option("--json", "json_file", type=PATH, help="Write all figures there.")
+@click.option("--csv", "csv_file", type=PATH, help="Write the figures of each picture there.")
+@click.option("--html", "html_file", type=PATH, help="Write a page with tables and thumbnails there.")
+@click.option(
+    "--html-pictures", default=24, show_default=True, type=click.IntRange(0, 500), help="Thumbnails a set."
+)
+@click.option(
+    "--html-show",
+    default="worst",
+    show_default=True,
+    type=click.Choice(["worst", "best", "both"]),
+    help="Which ones, by what the first model gained.",
+)
+@click.option("--sheet", type=PATH, help="Picture of the worst pairs of the last set.")
+@click.option("--output", "folder", type=PATH, help="Write the restored pictures in this new folder.")
+@click.option("--backend", default="auto", show_default=True, metavar="NAME")
+@click.option("--precision", default="auto", show_default=True, metavar="NAME")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N")
 def command(
     model: str,
     pairs: tuple[Path, ...],
+    clips: tuple[tuple[Path, Path], ...],
+    against: tuple[str, ...],
     every: int,
     match: str,
+    twins: int,
     json_file: Path | None,
+    csv_file: Path | None,
+    html_file: Path | None,
+    html_pictures: int,
+    html_show: Show,
     sheet: Path | None,
+    folder: Path | None,
     backend: str,
     precision: str,
     threads: int | None,
 ) -> None:
-    """Measure MODEL on folders of PAIRS (rainy/ and clean/ inside): PSNR and SSIM, on Y and on RGB."""
-    sets = [(folder, [p for p in read_pairs(folder) if match in p.name][::every]) for folder in pairs]
-    if empty := [str(folder) for folder, chosen in sets if not chosen]:
-        raise UsageError(f"no pair whose name contains {match!r} in {', '.join(empty)}")
-    for file in (json_file, sheet):
-        if file and not file.parent.is_dir():
-            raise UsageError(f"there is no folder {file.parent} for {file.name}; make it first")
-    results = []
-    click.echo(HEADER)
-    with open_engine(model, EngineOptions(backend, precision, threads)) as engine:
-        restorer = Restorer(engine)
-        for folder, chosen in sets:
-            scored = evaluate(chosen, restorer)
-            results.append(summary(str(folder), match, scored))
-            click.echo(table(results[-1]))
-        if sheet:
-            save_sheet(sheet, contact_sheet(scored, restorer))
-    if json_file:
-        json_file.write_text(json.dumps(finite(results), indent=1) + "\n", encoding="utf-8")
+    """Measure MODEL on sets of PAIRS: PSNR, SSIM, error in the rain and beside it, and flicker.
+
+    PAIRS are folders in any published layout, or with rainy/ and clean/ inside, which may also hold clips:
+    video files, or folders of numbered frames. A mask/ beside them says where the rain is; else it is where
+    the two differ by more than 30 grey levels. A model is a shipped name or a .onnx file; MODEL@BACKEND gives
+    it a backend of its own.
+    """
+    check_sheet(sheet)
+    check_apart([path for path in (json_file, csv_file, html_file, sheet, folder) if path])
+    places = [reserve(path) for path in (json_file, csv_file, html_file, sheet)]
+    named = entrants(model, against)
+    sets = sets_of(pairs, clips, match, every)
+    wishes = Wishes(match, twins, html_pictures if html_file else 0, html_show)
+    rows, shelves = [], []
+    worst: list[Sample] = []
+    with output_folder(folder) as made, opened(named, EngineOptions(backend, precision, threads)) as models:
+        click.echo(HEADER)
+        for one in sets:
+            row, shown, worst = measure(one, models, wishes, made)
+            click.echo(table(row))
+            rows.append(row)
+            shelves.append(shown)
+    write(places[0], json.dumps(finite(rows), indent=1, allow_nan=False) + "\n")
+    write(places[1], as_csv(rows))
+    write(places[2], page(rows, shelves))
+    if sheet is not None:
+        write(places[3], encoded(contact_sheet(worst), sheet))

@@ -1,24 +1,33 @@
-"""PSNR and SSIM of restored pictures, counted as the deraining papers count them.
+"""PSNR and SSIM of restored pictures, counted as the deraining papers count them: docs/evaluation.md.
 
 PSNR on Y: luma of BT.601 in 16..235 (MATLAB's rgb2ycbcr), unrounded, peak 255, the mean over the pictures of
-each one's PSNR. SSIM as Wang et al. 2004 (Gaussian window, sigma 1.5), from scikit-image.
+each one's PSNR. SSIM as Wang et al. 2004: a Gaussian window of 11x11 and sigma 1.5, where it fits wholly.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from skimage.metrics import structural_similarity
 
 from derain.engines.errors import DerainError
 from derain.engines.quality import luma, psnr
-from derain.train.datasets import Pair, read_rgb
 
 RGB: TypeAlias = npt.NDArray[np.uint8]
+"""(H, W, 3) uint8."""
+Mask: TypeAlias = npt.NDArray[np.bool_]
+"""(H, W), True where there is rain."""
+Plane: TypeAlias = npt.NDArray[np.float64]
+"""(H, W), peak 255."""
+
+PEAK = 255.0
+WINDOW, SIGMA = 11, 1.5
+STEADY = ((0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2)
+"""The constants C1 and C2 of SSIM."""
+MASK_LEVELS = 30
+"""A pixel that differs by more grey levels in any colour is rain (Qian 2018, section 4.1)."""
 
 
 @dataclass(frozen=True)
@@ -32,86 +41,128 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A pair with the scores of its rainy and its restored picture."""
+class Area:
+    """Squared error on Y, in grey levels squared, summed over `pixels` of one picture or of many."""
 
-    pair: Pair
-    rainy: Score
-    restored: Score
+    squares: float = 0.0
+    pixels: int = 0
+
+    def __add__(self, other: "Area") -> "Area":
+        return Area(self.squares + other.squares, self.pixels + other.pixels)
 
     @property
-    def gain(self) -> float:
-        """PSNR on Y gained over the input, in dB; -inf where the input was clean and is no more."""
-        return 0.0 if self.restored.psnr_y == self.rainy.psnr_y else self.restored.psnr_y - self.rainy.psnr_y
+    def psnr(self) -> float:
+        """In dB over all the pixels at once; inf where all are equal, nan where there are none."""
+        if not self.pixels:
+            return float("nan")
+        if self.squares == 0:
+            return float("inf")
+        return float(10 * np.log10(PEAK**2 * self.pixels / self.squares))
 
 
-def similarity(a: npt.NDArray[np.generic], b: npt.NDArray[np.generic], axis: int | None) -> float:
-    """SSIM of two pictures of peak 255; pictures smaller than its 11-pixel window can't be measured."""
-    if min(a.shape[:2]) < 11:
-        raise DerainError(f"SSIM needs pictures of 11x11 and more, not {a.shape[1]}x{a.shape[0]}")
-    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-    return float(structural_similarity(a, b, channel_axis=axis, **options))
+@dataclass(frozen=True)
+class Areas:
+    """The error where the rain is and where it is not."""
+
+    rain: Area = Area()
+    free: Area = Area()
+
+    def __add__(self, other: "Areas") -> "Areas":
+        return Areas(self.rain + other.rain, self.free + other.free)
+
+    @property
+    def whole(self) -> Area:
+        """Both together."""
+        return self.rain + self.free
+
+    @property
+    def share(self) -> float:
+        """Of the pixels that are rain, 0..1; nan without pixels."""
+        return self.rain.pixels / self.whole.pixels if self.whole.pixels else float("nan")
+
+
+class Similarity:
+    """SSIM against one clean plane of peak 255, whose own means are taken once for many pictures.
+
+    Raises DerainError for a plane smaller than the window.
+    """
+
+    def __init__(self, clean: Plane) -> None:
+        if min(clean.shape) < WINDOW:
+            height, width = clean.shape
+            raise DerainError(f"SSIM needs pictures of {WINDOW}x{WINDOW} and more, not {width}x{height}")
+        self._clean = clean
+        self._mean = blur(clean)
+        self._variance = blur(clean * clean) - self._mean * self._mean
+
+    def __call__(self, plane: Plane) -> float:
+        """The mean over the places where the window lies wholly inside; 1 for equal planes."""
+        mean = blur(plane)
+        product = mean * self._mean
+        squares = mean * mean
+        variance = blur(plane * plane) - squares
+        squares += self._mean * self._mean
+        covariance = blur(plane * self._clean) - product
+        first, second = STEADY
+        above = (2 * product + first) * (2 * covariance + second)
+        below = (squares + first) * (variance + self._variance + second)
+        return float((above / below).mean())
+
+
+def blur(plane: Plane) -> Plane:
+    """Gaussian means of the places where the window fits: (H - 10, W - 10)."""
+    edge = WINDOW // 2
+    blurred = cv2.GaussianBlur(plane, (WINDOW, WINDOW), SIGMA)
+    return np.asarray(blurred[edge:-edge, edge:-edge], np.float64)
+
+
+class Reference:
+    """A clean picture, ready to be compared with many others of its size."""
+
+    def __init__(self, clean: RGB) -> None:
+        self.clean = clean
+        self.luma = luma(clean)
+        self._of_luma = Similarity(self.luma)
+        self._of_colours = [Similarity(plane) for plane in planes(clean)]
+
+    def compare(self, picture: RGB) -> tuple[Score, Plane]:
+        """Figures of `picture`, (H, W, 3) uint8 of one size, and its error on Y in grey levels."""
+        y = luma(picture)
+        colours = zip(self._of_colours, planes(picture), strict=True)
+        figures = Score(
+            psnr_y=psnr(y, self.luma, PEAK),
+            ssim_y=self._of_luma(y),
+            psnr_rgb=psnr(picture, self.clean, PEAK),
+            ssim_rgb=float(np.mean([similarity(plane) for similarity, plane in colours])),
+        )
+        return figures, y - self.luma
+
+
+def planes(picture: RGB) -> list[Plane]:
+    """Its three colours, each (H, W) float64."""
+    return [picture[..., channel].astype(np.float64) for channel in range(3)]
 
 
 def score(picture: RGB, clean: RGB) -> Score:
     """Figures of `picture` against `clean`, both (H, W, 3) uint8."""
-    y, clean_y = luma(picture), luma(clean)
-    return Score(
-        psnr_y=psnr(y, clean_y, 255),
-        ssim_y=similarity(y, clean_y, None),
-        psnr_rgb=psnr(picture, clean, 255),
-        ssim_rgb=similarity(picture, clean, 2),
-    )
+    return Reference(clean).compare(picture)[0]
 
 
-def read_pair(pair: Pair) -> tuple[RGB, RGB]:
-    """(rainy, clean); DerainError where their sizes differ."""
-    rainy, clean = read_rgb(pair.rainy), read_rgb(pair.clean)
-    if rainy.shape != clean.shape:
-        sizes = [f"{p.shape[1]}x{p.shape[0]}" for p in (rainy, clean)]
-        raise DerainError(f"the pair {pair.name} has different sizes: rainy {sizes[0]}, clean {sizes[1]}")
-    return rainy, clean
+def rain_mask(rainy: RGB, clean: RGB) -> Mask:
+    """Where the two differ by more than 30 grey levels in any colour."""
+    return np.asarray(cv2.absdiff(rainy, clean).max(axis=2) > MASK_LEVELS)
 
 
-def evaluate(pairs: Sequence[Pair], restore: Callable[[RGB], RGB]) -> list[Scored]:
-    """Scores of every pair, in order; `restore` maps (H, W, 3) uint8 to the same."""
-    scored = []
-    for pair in pairs:
-        rainy, clean = read_pair(pair)
-        scored.append(Scored(pair, score(rainy, clean), score(restore(rainy), clean)))
-    return scored
+def areas(error: Plane, mask: Mask) -> Areas:
+    """The error on Y split by the mask, both (H, W)."""
+    squares = np.square(error)
+    inside = float(squares[mask].sum())
+    count = int(np.count_nonzero(mask))
+    # Summed apart: the whole less the inside would leave rounding where there is no error.
+    outside = float(squares[~mask].sum())
+    return Areas(Area(inside, count), Area(outside, mask.size - count))
 
 
 def mean(scores: Sequence[Score]) -> Score:
-    """Means over pictures."""
-    columns = ([getattr(s, name) for s in scores] for name in ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"))
-    return Score(*(float(np.mean(column)) for column in columns))
-
-
-def contact_sheet(scored: Sequence[Scored], restore: Callable[[RGB], RGB], count: int = 6) -> RGB:
-    """The pictures that gained least, worst first: rainy, restored, clean, 320x240 each."""
-    rows = []
-    for item in sorted(scored, key=lambda s: s.gain)[:count]:
-        rainy, clean = read_pair(item.pair)
-        label = f"{item.pair.name[:28]} {item.restored.psnr_y:.1f} dB ({item.gain:+.1f})"
-        rows.append(np.hstack([thumbnail(p) for p in (rainy, restore(rainy), clean)]))
-        cv2.putText(rows[-1], label, (4, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 0), 1, cv2.LINE_AA)
-    return np.vstack(rows)
-
-
-def thumbnail(picture: RGB, width: int = 320, height: int = 240) -> RGB:
-    """The picture within a box of that size, on black."""
-    scale = min(width / picture.shape[1], height / picture.shape[0])
-    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
-    small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.pad(small, ((0, height - size[1]), (0, width - size[0]), (0, 0)))
-
-
-def save_sheet(path: Path, sheet: RGB) -> None:
-    """Writes a contact sheet; DerainError where the folder can't be written."""
-    try:
-        done = cv2.imwrite(str(path), sheet[..., ::-1])
-    except cv2.error as error:
-        raise DerainError(f"{path} could not be written: {error.err}") from error
-    if not done:
-        raise DerainError(f"{path} could not be written")
+    """Means over pictures; a PSNR that is infinite for one picture has an infinite mean."""
+    return Score(*(float(np.mean(column)) for column in zip(*map(astuple, scores), strict=True)))

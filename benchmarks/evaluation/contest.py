@@ -1,0 +1,84 @@
+"""The models of one run, side by side."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from derain.engines.engine import EngineOptions, Pixels
+from derain.engines.errors import UsageError
+from derain.engines.registry import open_engine
+from derain.pipeline.restore import Restorer
+
+TAKEN = ("rainy", "clean")
+"""Labels that tables and reports use themselves."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A model as the user named it, and the backend asked for it; "" for that of all."""
+
+    model: str
+    backend: str
+
+    @property
+    def text(self) -> str:
+        """As the user would write it."""
+        return f"{self.model}@{self.backend}" if self.backend else self.model
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A model ready to restore: (H, W, 3) uint8 in, the same out. `label`: unlike any other's of the run."""
+
+    label: str
+    backend: str
+    precision: str
+    restore: Callable[[Pixels], Pixels]
+
+
+def parse(text: str) -> Entrant:
+    """NAME, FILE, NAME@BACKEND or FILE@BACKEND; a file whose own name has an @ is taken as it is."""
+    model, at, backend = text.rpartition("@")
+    if not at or Path(text).exists():
+        return Entrant(text, "")
+    if not model or not backend:
+        raise UsageError(f"the model {text!r} takes the form NAME@BACKEND, with something on both sides")
+    return Entrant(model, backend)
+
+
+def entrants(model: str, against: Sequence[str]) -> list[Entrant]:
+    """The model measured, then those beside it: each of `against` may name several, with commas between.
+
+    Raises UsageError where one is named twice.
+    """
+    others = [text.strip() for texts in against for text in texts.split(",")]
+    if not all(others):
+        raise UsageError("--against takes models with commas between them; one of them is empty")
+    named = [parse(text) for text in (model, *others)]
+    if twice := [entrant.text for entrant, count in Counter(named).items() if count > 1]:
+        raise UsageError(f"{', '.join(twice)} is named twice; each model is measured once")
+    return named
+
+
+def labels(named: Sequence[Entrant]) -> list[str]:
+    """Short names, unlike one another: the file's without ending, or all that the user wrote."""
+    short = [Path(e.model).stem if e.model.endswith(".onnx") else e.model for e in named]
+    count = Counter(short)
+    return [
+        entrant.text if count[name] > 1 or name in TAKEN else name
+        for entrant, name in zip(named, short, strict=True)
+    ]
+
+
+@contextmanager
+def opened(named: Sequence[Entrant], options: EngineOptions) -> Iterator[list[Contestant]]:
+    """All of them opened and ready, closed at the end. Raises UsageError and DerainError as `open_engine`."""
+    with ExitStack() as stack:
+        contestants = []
+        for entrant, label in zip(named, labels(named), strict=True):
+            chosen = replace(options, backend=entrant.backend or options.backend)
+            engine = stack.enter_context(open_engine(entrant.model, chosen))
+            contestants.append(Contestant(label, engine.backend, engine.precision, Restorer(engine)))
+        yield contestants

@@ -35,12 +35,9 @@ SHOWER = Streaks(
 
 
 def wet_lens(rng: np.random.Generator) -> raindrops.Raindrops:
-    """Some fifty drops, mostly soft, of 4 to 20 pixels."""
+    """Dense drops, out of focus."""
     width, height = SIZE
-    drops = tuple(
-        raindrops.sample_drop(rng, height, width, float(rng.uniform(5, 15)), 0.25) for _ in range(48)
-    )
-    return raindrops.Raindrops(drops, focus=0.25, veil=0.6, grey=0.5, magnify=4.0, rim=0.1, glint=0.15)
+    return raindrops.sample(rng, height, width, "dense")
 
 
 def clean_pictures(path: Path) -> Iterator[npt.NDArray[np.float32]]:

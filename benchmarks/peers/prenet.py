@@ -103,7 +103,7 @@ class PReNet:
         batch = torch.from_numpy(rainy.transpose(2, 0, 1)[None].astype(np.float32)) / 255
         with torch.inference_mode():
             restored = self.network(batch)[0].permute(1, 2, 0)
-        return (restored * 255).round().to(torch.uint8).numpy()
+        return np.asarray((restored * 255).round().to(torch.uint8).numpy())
 
 
 def load(peers: Path, trained_on: str, variant: str = "PReNet6") -> PReNet:

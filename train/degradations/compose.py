@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from derain.train.degradations import camera, codec, dirt, jrsrd, raindrops, streaks
+from derain.train.degradations import camera, codec, dirt, jrsrd, raindrops, scratches, snow, streaks
 from derain.train.degradations.rain import Picture, Rainy, compared, dry
 
 
@@ -38,6 +38,8 @@ KINDS: tuple[RainKind | ViewKind, ...] = (
     RainKind("raindrops", raindrops.Raindrops, raindrops.sample, raindrops.apply),
     RainKind("dirt", dirt.Dirt, dirt.sample, dirt.apply),
     RainKind("jrsrd", jrsrd.NoiseStreaks, jrsrd.sample, jrsrd.apply),
+    RainKind("snow", snow.Snow, snow.sample, snow.apply),
+    RainKind("scratches", scratches.Scratches, scratches.sample, scratches.apply),
     ViewKind("night", camera.Night, camera.sample_night, camera.night, both=True),
     ViewKind("defocus", camera.Defocus, camera.sample_defocus, camera.defocus, both=True),
     ViewKind("motion-blur", camera.MotionBlur, camera.sample_motion_blur, camera.motion_blur, both=True),

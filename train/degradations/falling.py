@@ -1,9 +1,9 @@
 """What falls through the picture: a layer of streaks of one depth at any time, without a state.
 
-A layer lives on a plane of its own on which everything falls straight down. The plane has no end: it is cut into
-bands of rows, and a band's streaks are drawn from (seed, band) when it comes into view, so that rain does not loop
-and any time can be asked for alone. The plane is bent into the picture along the direction field. The streaks of a
-layer come in a few strands, each with a direction and a speed of its own.
+A layer lives on a plane of its own on which everything falls straight down. The plane has no end: it is cut
+into bands of rows, and a band's streaks are drawn from (seed, band) when it comes into view, so that rain does
+not loop and any time can be asked for alone. The plane is bent into the picture along the direction field. The
+streaks of a layer come in a few strands, each with a direction and a speed of its own.
 """
 
 import math
@@ -25,12 +25,12 @@ STRANDS = 3
 class Layer:
     """Streaks of one depth.
 
-    `angle`: of the fall, from the vertical in degrees, positive to the right; `length` in pixels, which is speed
-    times exposure; `width` in pixels; `coverage`: the mean share of the layer under a streak; `brightness` of the
-    brightest streak's core (0..1); `taper`: share of the length over which an end fades; `flatness` of the profile
-    across (2 is a Gaussian's); `jitter`: degrees by which streaks stray from the angle; `variety`: their lengths,
-    and so their speeds, differ by factors of about exp(-variety) to exp(variety); `spread`: a streak has
-    `brightness` times u**spread, u even in 0..1 (0: all are alike).
+    `angle`: of the fall, from the vertical in degrees within -80..80, positive to the right; `length` in pixels,
+    which is speed times exposure; `width` in pixels; `coverage`: the mean share of the layer under a streak;
+    `brightness` of the brightest streak's core (0..1); `taper`: share of the length over which an end fades;
+    `flatness` of the profile across (2 is a Gaussian's); `jitter`: degrees by which streaks stray from the
+    angle; `variety`: their lengths, and so their speeds, differ by factors of about exp(-variety) to
+    exp(variety); `spread`: a streak has `brightness` times u**spread, u even in 0..1 (0: all are alike).
     """
 
     angle: float
@@ -125,4 +125,4 @@ def profile_across(layer: Layer, cosine: float) -> Map:
     """(1, K) float32: a streak's brightness along a row, 1 in its middle."""
     radius = math.ceil(1.5 * layer.width / cosine)
     across = np.arange(-radius, radius + 1) * cosine / (0.5 * layer.width)
-    return np.exp(-0.5 * np.abs(across) ** layer.flatness).astype(np.float32)[None]
+    return np.asarray(np.exp(-0.5 * np.abs(across) ** layer.flatness), np.float32)[None]

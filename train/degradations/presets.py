@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from derain.engines.errors import UsageError
-from derain.train.degradations import dirt, jrsrd, mixture, raindrops, streaks
+from derain.train.degradations import dirt, jrsrd, mixture, raindrops, scratches, snow, streaks
 from derain.train.degradations.compose import Shot
 
 
@@ -41,6 +41,16 @@ PRESETS: tuple[Preset, ...] = (
         "dirt",
         "Specks, smears, dried drops and fingerprints on the glass, out of focus.",
         lambda rng, height, width: Shot((dirt.sample(rng, height, width),)),
+    ),
+    Preset(
+        "snow",
+        "Short white segments that sink and drift.",
+        lambda rng, height, width: Shot((snow.sample(rng, height, width),)),
+    ),
+    Preset(
+        "scratches",
+        "Random cubic splines scratched into the pane.",
+        lambda rng, height, width: Shot((scratches.sample(rng, height, width),)),
     ),
     Preset(
         "jrsrd",

@@ -1,6 +1,6 @@
 """Rain streaks: layers of depth that fall through the frames, drawn out by the exposure.
 
-Pictures are display-referred RGB float32 in 0..1, and so is the blending: the published sets are made that way.
+Pictures are display-referred RGB float32 in 0..1, and so is the blending, as in the published sets.
 """
 
 import math
@@ -15,8 +15,8 @@ from derain.train.degradations.rain import Map, Picture, Rainy, compared
 __all__ = ["BLENDS", "Layer", "Streaks", "apply", "sample"]
 
 BLENDS = ("additive", "screen", "over")
-"""Light added to the scene; light that can't get brighter than white; streaks that cover the scene with their own grey
-and so darken what is brighter than they are."""
+"""Light added to the scene; light that can't get brighter than white; streaks that cover the scene with their
+own grey and so darken what is brighter than they are."""
 
 AIRLIGHT = 0.75
 """Grey of rain haze in a bright scene."""
@@ -31,8 +31,8 @@ class Streaks:
 
     `blend`: one of BLENDS; `level`: grey of streaks that cover (0..1, "over" only); `haze`: share of grey veil
     (0..1) at the top of the picture, where one looks farthest; `seed`: of the streaks' places; `exposure` in
-    seconds: a streak falls by its length in each; `sway`: degrees by which the direction of the fall changes over
-    the picture; `nearer`: share of the haze that is gone at the picture's bottom (0: the same all over).
+    seconds, in which a streak falls by its length; `sway`: degrees by which the direction of the fall changes
+    over the picture; `nearer`: share of the haze that is gone at the picture's bottom (0: the same all over).
     """
 
     layers: tuple[Layer, ...]
@@ -67,7 +67,7 @@ def lit(clean: Picture) -> float:
 
 
 def apply(clean: Picture, params: Streaks, time: float = 0.0) -> Rainy:
-    """Rain at `time` seconds over `clean` (H, W, 3) in 0..1: the streaks of time 0, each fallen by its speed."""
+    """Rain at `time` seconds over `clean` (H, W, 3) in 0..1: the streaks of time 0, fallen by their speeds."""
     height, width = clean.shape[:2]
     field, exposures = bend(params, height, width), time / params.exposure
     falling = np.zeros((height, width), np.float32)
@@ -198,7 +198,7 @@ def noise_rain(
     layer = Layer(
         angle=float(rng.choice(np.linspace(-40, 40, 14))) + rng.normal(0, 1),
         length=scale * between(rng, 20, 60),
-        width=scale * rng.uniform(1.5, 2.6),
+        width=scale * rng.uniform(1.3, 2.3),
         coverage=rng.uniform(*coverage),
         brightness=rng.uniform(*brightness),
         taper=rng.uniform(0.5, 1),
@@ -235,17 +235,17 @@ STYLES: tuple[Style, ...] = (
     Style(
         "did-light",
         "Light rain, like DID-MDN's first set.",
-        lambda rng, scale: noise_rain(rng, scale, (0.15, 0.4), (0.3, 0.45)),
+        lambda rng, scale: noise_rain(rng, scale, (0.2, 0.5), (0.3, 0.45)),
     ),
     Style(
         "did-medium",
         "Medium rain, like DID-MDN's second set.",
-        lambda rng, scale: noise_rain(rng, scale, (0.35, 0.75), (0.35, 0.5)),
+        lambda rng, scale: noise_rain(rng, scale, (0.4, 0.7), (0.33, 0.48)),
     ),
     Style(
         "did-heavy",
         "Heavy rain, like DID-MDN's third set.",
-        lambda rng, scale: noise_rain(rng, scale, (0.7, 1.2), (0.45, 0.6)),
+        lambda rng, scale: noise_rain(rng, scale, (0.6, 1.0), (0.36, 0.5)),
     ),
 )
 

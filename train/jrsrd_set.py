@@ -1,7 +1,7 @@
 """JRSRD built from Qian's raindrop set: streaks of four intensities over every picture with real drops.
 
-Zhang et al. 2021, section 4.4: four rainy pictures for each of the raindrop set, noise levels between 20 % and
-60 %; 861 training pairs become 3,444 and the 58 of test_a become 232.
+Zhang et al. 2021, section 4.4: four rainy pictures for each of the raindrop set, noise levels between 20 %
+and 60 %; 861 training pairs become 3,444 and the 58 of test_a become 232.
 """
 
 import json
@@ -26,10 +26,10 @@ RECORD = "jrsrd.json"
 def build(qian: Path, output: Path, seed: int, tell: Callable[[int, int], None]) -> int:
     """Writes JRSRD of the set in `qian`, or of one split of it, into the new folder `output`.
 
-    The same splits, `data/N_rain_K.png` and `gt/N_clean`, and every parameter in jrsrd.json. The same seed and
-    pictures give the same pixels; a picture's rain depends on its name, not on those beside it. `tell` hears of
-    pictures done and all there are. Returns the number of pairs; UsageError where `qian` is no such set or
-    `output` exists, DerainError names a pair that can't be read. The folder appears whole or not at all.
+    The same splits, `data/N_rain_K.png` and `gt/N_clean`, and every parameter in jrsrd.json. The same seed
+    and pictures give the same pixels; a picture's rain depends on its name, not on those beside it. `tell`
+    hears of pictures done and all there are. Returns the number of pairs; UsageError where `qian` is no such
+    set or `output` exists, DerainError names a pair that can't be read. The folder appears whole or not at all.
     """
     check_new(output)
     sets = raindrop_sets(qian)
@@ -66,11 +66,12 @@ def write_four(place: Path, pair: Pair, seed: int) -> dict[str, Any]:
     number = pair.name.rsplit("/", 1)[-1]
     shutil.copyfile(pair.clean, place / "gt" / pair.clean.name)
     drops, _ = read_pair(pair)
+    height, width = drops.shape[:2]
     params = {}
     for intensity in INTENSITIES:
         name = f"{number}_rain_{intensity}"
         rng = np.random.default_rng([seed, intensity, *pair.name.encode()])
-        streaks = jrsrd.sample(rng, *drops.shape[:2], intensity)
+        streaks = jrsrd.sample(rng, height, width, intensity)
         write_png(place / "data" / f"{name}.png", rained_on(drops, streaks))
         params[f"{pair.name}_rain_{intensity}"] = asdict(streaks)
     return params

@@ -1,0 +1,102 @@
+"""Patches of paired sets for training, and the processes that make patches of any kind."""
+
+import itertools
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from derain.engines.errors import DerainError, UsageError
+from derain.train.degradations.rain import Map, Picture
+from derain.train.layouts import Pair
+from derain.train.pair_crops import PairCrops, PatchOptions
+from derain.train.patches import Batch
+
+
+def tensors(rainy: Picture, clean: Picture, attention: Map) -> Batch:
+    """(3, P, P), (3, P, P) and (1, P, P) float32."""
+    rgb = [torch.from_numpy(np.ascontiguousarray(a.transpose(2, 0, 1))) for a in (rainy, clean)]
+    return rgb[0], rgb[1], torch.from_numpy(np.ascontiguousarray(attention[None]))
+
+
+class PairPatches(IterableDataset[Batch]):
+    """Endless batches of (rainy, clean, mask) as RainyPatches makes them, of pairs.
+
+    Sample i depends on (seed, i) alone, and worker w of n makes batches w, w + n, ..., which the loader takes
+    in turn: neither an interruption nor the number of workers changes what a run sees.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], options: PatchOptions, first_step: int = 0) -> None:
+        self.crops, self.first_step = PairCrops(pairs, options), first_step
+
+    def sample(self, index: int) -> Batch:
+        return tensors(*self.crops.draw(np.random.default_rng([self.crops.options.seed, index])))
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = torch.utils.data.get_worker_info()
+        number, stride = (worker.id, worker.num_workers) if worker else (0, 1)
+        size = self.crops.options.batch
+        for step in itertools.count(self.first_step + number, stride):
+            samples = [self.sample(step * size + i) for i in range(size)]
+            rainy, clean, mask = (torch.stack(column) for column in zip(*samples, strict=True))
+            yield rainy, clean, mask
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An error's sentence on its way out of a worker, where an exception would bring its traceback along."""
+
+    sentence: str
+
+
+class Guarded(IterableDataset[Batch | Fault]):
+    """The batches of `patches`; one that can't be made comes as a Fault and is the last."""
+
+    def __init__(self, patches: IterableDataset[Batch]) -> None:
+        self.patches = patches
+
+    def __iter__(self) -> Iterator[Batch | Fault]:
+        cv2.setNumThreads(1)
+        try:
+            yield from self.patches
+        except DerainError as error:
+            yield Fault(str(error))
+
+
+def load(patches: IterableDataset[Batch], workers: int) -> Iterator[Batch]:
+    """The batches of `patches`, made by so many processes, in the same order whatever their number; 0 makes
+    them here. Raises DerainError for a file that can't be read, once, with the file's name."""
+    if workers < 0:
+        raise UsageError(f"workers takes 0 and more, not {workers}")
+    return load_here(patches) if workers == 0 else load_apart(patches, workers)
+
+
+def load_here(patches: IterableDataset[Batch]) -> Iterator[Batch]:
+    yield from patches
+
+
+def load_apart(patches: IterableDataset[Batch], workers: int) -> Iterator[Batch]:
+    # Spawned, not forked: a fork of a process whose OpenCV or torch has threads hangs.
+    loader = DataLoader(
+        Guarded(patches),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4,
+        multiprocessing_context=multiprocessing.get_context("spawn"),
+    )
+    try:
+        for item in loader:
+            if isinstance(item, Fault):
+                raise DerainError(item.sentence)
+            rainy, clean, mask = item
+            yield rainy, clean, mask
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DerainError(
+            f"one of {workers} processes that make patches died, perhaps for want of memory; try fewer"
+        ) from error

@@ -153,13 +153,15 @@ def measured(
                 )
 
 
-def write_json(path: Path, network: dict[str, str], results: Sequence[Result]) -> None:
-    """Machine, network and figures in one object. Raises DerainError."""
+def write_json(path: Path, network: dict[str, str], take: Take, results: Sequence[Result]) -> None:
+    """Machine, network, which frames, and the figures in one object. Raises DerainError."""
     figures = [
         {"watcher": one.watcher, "clip": one.clip, "rain": one.rain, "seed": one.seed, "views": one.rows}
         for one in results
     ]
-    text = json.dumps({"machine": machine(), "model": network, "results": figures}, indent=1)
+    frames = {"frames": take.frames, "every": take.every, "size": take.size}
+    told = {"machine": machine(), "model": network, **frames, "results": figures}
+    text = json.dumps(told, indent=1)
     save(path, (text + "\n").encode())
 
 
@@ -255,6 +257,6 @@ def command(
             click.echo(f"\n{result.head}\n{table(result.rows)}")
             results.append(result)
     if json_file is not None:
-        write_json(json_file, network, results)
+        write_json(json_file, network, take, results)
     if sheet is not None:
         write_sheet(sheet, [(result.head, result.sheet) for result in results])

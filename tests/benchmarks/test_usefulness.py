@@ -95,6 +95,7 @@ def test_a_table_for_each_clip_and_rain_with_json_and_a_sheet(
     assert re.findall(r"^(clean|rainy|restored) ", told, re.MULTILINE) == ["clean", "rainy", "restored"] * 4
     written = json.loads(figures.read_text())
     assert written["model"]["name"] == "identity" and "cpu" in written["machine"]
+    assert (written["frames"], written["every"], written["size"]) == (200, 1, None)
     dry, _, road_dry, road_wet = written["results"]
     for rows in (dry["views"], road_dry["views"]):
         assert [row | {"view": ""} for row in rows] == [rows[0] | {"view": ""}] * 3, "no rain, nothing lost"

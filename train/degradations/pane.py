@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from derain.engines.errors import DerainError
 from derain.train.degradations.rain import Map, Picture
+from derain.train.whole_folder import write_png
 
 ALPHA, ADDED = "alpha.png", "alphaD.png"
 LEVELS = 65535
@@ -31,11 +32,14 @@ def before(picture: Picture, pane: Pane, p: tuple[float, float, float]) -> Pictu
     return np.asarray(kept + pane.added * np.array(p, np.float32), np.float32)
 
 
-def files(pane: Pane) -> dict[str, bytes]:
-    """A pane's two PNGs by name, whose values are within 1/131070 of it."""
-    alpha = np.asarray((pane.alpha * LEVELS).round(), np.uint16)
-    added = np.asarray((pane.added[..., ::-1] * LEVELS).round(), np.uint16)
-    return {name: cv2.imencode(".png", a)[1].tobytes() for name, a in ((ALPHA, alpha), (ADDED, added))}
+def write_pane(folder: Path, pane: Pane) -> None:
+    """Writes the two PNGs, whose values are within 1/131070 of the pane's. Raises DerainError, OSError."""
+    write_png(folder / ALPHA, levels(pane.alpha))
+    write_png(folder / ADDED, levels(pane.added))
+
+
+def levels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    return np.asarray((values * LEVELS).round(), np.uint16)
 
 
 def digest(folder: Path) -> str:

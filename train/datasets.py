@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.images import FORMATS
-from derain.train.layouts import ENDINGS, Pair, Problem, pictures_in, read_sets
+from derain.train.layouts import ALONE, ENDINGS, Pair, Problem, pictures_in, read_sets
 
 __all__ = ["ENDINGS", "Pair", "pictures", "read_clean", "read_pair", "read_pairs", "read_rgb", "split"]
 
@@ -106,9 +106,12 @@ def told(folder: Path, problems: Sequence[Problem]) -> str:
     groups: dict[str, list[str]] = defaultdict(list)
     for problem in problems:
         groups[problem.text].append(problem.name)
-    parts = [
-        f"{len(names)} pictures of {folder} have {text}: {short(names)}" for text, names in groups.items()
-    ]
+    parts = []
+    for text, names in groups.items():
+        picture = "1 picture" if len(names) == 1 else f"{len(names)} pictures"
+        have = "has" if len(names) == 1 else "have"
+        who = f"{picture} of {folder} {have}" if text == ALONE else f"{folder} has"
+        parts.append(f"{who} {text}: {short(names)}")
     return "; ".join(parts)
 
 

@@ -29,7 +29,7 @@ def build(qian: Path, output: Path, seed: int, tell: Callable[[int, int], None])
     The same splits, `data/N_rain_K.png` and `gt/N_clean`, and every parameter in jrsrd.json. The same seed
     and pictures give the same pixels; a picture's rain depends on its name, not on those beside it. `tell`
     hears of pictures done and all there are. Returns the number of pairs; UsageError where `qian` is no such
-    set or `output` exists, DerainError names a pair that can't be read. The folder appears whole or not at all.
+    set or `output` exists, DerainError names a pair that can't be read. It appears whole or not at all.
     """
     check_new(output)
     sets = raindrop_sets(qian)

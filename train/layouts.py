@@ -11,6 +11,7 @@ from derain.engines.errors import UsageError
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 DEEPEST = 6
 """How many folders down a set may lie."""
+ALONE = "no twin"
 BESIDE = re.compile(r"(rainstreak|rainregion|mask)[-_].*", re.IGNORECASE)
 """Label pictures that some sets keep beside their pairs."""
 
@@ -165,7 +166,7 @@ def unique(problems: list[Problem]) -> list[Problem]:
 
 def lonely(name: str) -> Problem:
     """A picture whose twin is not there."""
-    return Problem(name, "missing", "no twin")
+    return Problem(name, "missing", ALONE)
 
 
 def keyed(pattern: str, paths: Sequence[Path], other: str) -> tuple[dict[str, list[Path]], list[Problem]]:

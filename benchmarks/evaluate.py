@@ -28,12 +28,16 @@ SHEET = 6
 
 @dataclass(frozen=True)
 class Wishes:
-    """What is measured and shown of each set. `twins`: clean pictures that are restored too."""
+    """What is measured and shown of each set. `twins`: clean pictures that are restored too.
+
+    `pictures`: how many thumbnails the page shows, `sheet` how many pairs the picture of the worst.
+    """
 
     match: str
     twins: int
     pictures: int
     show: Show
+    sheet: int
 
 
 def measure(
@@ -42,7 +46,7 @@ def measure(
     """(summary, samples for the page, samples of the worst) of a set."""
     keep = [Writer(folder / safe(one.title), [c.label for c in contestants])] if folder else []
     measuring = Measuring(contestants, one.cases, wishes.twins, keep)
-    shown, worst = Shelf(wishes.pictures, wishes.show), Shelf(SHEET)
+    shown, worst = Shelf(wishes.pictures, wishes.show), Shelf(wishes.sheet)
     results = []
     bar = click.progressbar(
         measuring, len(one.cases), one.title, file=sys.stderr, hidden=not sys.stderr.isatty()
@@ -158,7 +162,7 @@ def command(
     places = [reserve(path) for path in (json_file, csv_file, html_file, sheet)]
     named = entrants(model, against)
     sets = sets_of(pairs, clips, match, every)
-    wishes = Wishes(match, twins, html_pictures if html_file else 0, html_show)
+    wishes = Wishes(match, twins, html_pictures if html_file else 0, html_show, SHEET if sheet else 0)
     rows, shelves = [], []
     worst: list[Sample] = []
     with output_folder(folder) as made, opened(named, EngineOptions(backend, precision, threads)) as models:

@@ -20,7 +20,7 @@ COMMANDS: tuple[Entry, ...] = (
     ("bench", "derain.benchmarks.commands", "", "Measure decode, restore and encode, alone and together."),
     ("train", "derain.train.commands.train", "train", "Train a network from a recipe."),
     ("export", "derain.train.commands.export", "train", "Write a trained network as ONNX with its card."),
-    ("evaluate", "derain.benchmarks.evaluate", "train", "Measure a network on pairs of pictures."),
+    ("evaluate", "derain.benchmarks.evaluate", "", "Measure networks on pairs of pictures and clips."),
     ("synthesize", "derain.train.commands.synthesize", "", "Make rain on photos and videos."),
     ("datasets", "derain.train.commands.datasets", "", "List, check and build sets of pairs."),
     ("benchmark-set", "derain.train.commands.benchmark_set", "train", "Build held-out pairs to measure on."),

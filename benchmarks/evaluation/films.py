@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -20,6 +20,8 @@ from derain.train.datasets import pictures, read_rgb
 from derain.train.evaluate import RGB, rain_mask
 
 VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mpg")
+SAME_TIME = Fraction(1, 1000)
+"""Seconds: Matroska and WebM round to it what other containers tell exactly."""
 NUMBERED = re.compile(r"(\d+)$", re.ASCII)
 
 
@@ -37,16 +39,15 @@ class Film(Protocol):
 
     path: Path
 
-    @property
-    def tick(self) -> Fraction:
-        """The step in which it counts time: no two films agree better than the coarser of theirs."""
-        ...
-
     def size(self) -> tuple[int, int]:
         """(width, height). Raises DerainError where it can't be read."""
         ...
 
     def __iter__(self) -> Iterator[Still]: ...
+
+    def note(self) -> str:
+        """Once iterated: what it promised and did not give, "" for nothing."""
+        ...
 
     def close(self) -> None: ...
 
@@ -57,7 +58,6 @@ class VideoFilm:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._source = FileSource(path)
-        self.tick = self._source.info.time_base
 
     def size(self) -> tuple[int, int]:
         return self._source.info.width, self._source.info.height
@@ -68,6 +68,10 @@ class VideoFilm:
                 time = frame.pts * frame.time_base
                 yield Still(time, clock(time), eight_bits(frame.pixels))
 
+    def note(self) -> str:
+        damaged = f"{self._source.held} frames of {self.path} are damaged" if self._source.held else ""
+        return "; ".join(filter(None, (damaged, self._source.shortfall)))
+
     def close(self) -> None:
         self._source.close()
 
@@ -75,19 +79,26 @@ class VideoFilm:
 class FolderFilm:
     """A folder of numbered pictures; its times are the numbers."""
 
-    tick = Fraction(0)
-
     def __init__(self, path: Path) -> None:
         self.path = path
         self._frames = sorted((number(picture), picture) for picture in pictures(path))
 
     def size(self) -> tuple[int, int]:
-        height, width = read_rgb(self._frames[0][1]).shape[:2]
+        """Raises DerainError where a frame can't be read or has another size."""
+        first = self._frames[0][1]
+        height, width = read_rgb(first).shape[:2]
+        for _, path in self._frames:
+            tall, wide = read_rgb(path).shape[:2]
+            if (wide, tall) != (width, height):
+                raise DerainError(f"{path} is {wide}x{tall} where {first} is {width}x{height}")
         return width, height
 
     def __iter__(self) -> Iterator[Still]:
         for count, path in self._frames:
             yield Still(Fraction(count), path.stem, read_rgb(path))
+
+    def note(self) -> str:
+        return ""
 
     def close(self) -> None:
         """Has nothing open."""
@@ -117,7 +128,7 @@ Row: TypeAlias = tuple[Still, ...]
 
 
 class Matched:
-    """Frames of several films that have the same time, within the coarsest clock's tick.
+    """Frames of several films that have the same time, within SAME_TIME.
 
     Iterates in bounded memory; `alone` then counts the frames of each film that had no twin, `first` says
     which was the first of them.
@@ -125,7 +136,6 @@ class Matched:
 
     def __init__(self, films: Sequence[Film]) -> None:
         self._films = films
-        self._tolerance = max(film.tick for film in films)
         self.alone = [0] * len(films)
         self.first = [""] * len(films)
 
@@ -135,7 +145,7 @@ class Matched:
         while all(heads):
             row = tuple(head for head in heads if head is not None)
             latest = max(still.time for still in row)
-            behind = [n for n, still in enumerate(row) if latest - still.time > self._tolerance]
+            behind = [n for n, still in enumerate(row) if latest - still.time > SAME_TIME]
             for n in behind:
                 self._miss(n, row[n])
             if not behind:
@@ -143,9 +153,7 @@ class Matched:
             for n in behind or range(len(runs)):
                 heads[n] = next(runs[n], None)
         for n, (head, run) in enumerate(zip(heads, runs, strict=True)):
-            for still in [head] if head else []:
-                self._miss(n, still)
-            for still in run if head else []:
+            for still in chain([head], run) if head else ():
                 self._miss(n, still)
 
     def _miss(self, film: int, still: Still) -> None:
@@ -201,7 +209,8 @@ class ClipCase:
             for row in matched:
                 yield self._moment(row)
                 count += 1
-            self._told = "; ".join(map(partial(told, matched), films, range(len(films)))).strip("; ")
+            notes = [text for n, film in enumerate(films) for text in (told(matched, n, film), film.note())]
+            self._told = "; ".join(filter(None, notes))
             if not count:
                 raise DerainError(
                     f"no frame of {self.rainy} has a twin at its time: {self._told or 'no frames'}"
@@ -218,8 +227,9 @@ class ClipCase:
         return self._told
 
 
-def told(matched: Matched, film: Film, index: int) -> str:
+def told(matched: Matched, index: int, film: Film) -> str:
     """How many frames of a film had no twin, "" where all had one."""
-    alone = matched.alone[index]
-    first = f", the first at {matched.first[index]}"
-    return f"{alone} frame{'s' if alone > 1 else ''} of {film.path} without a twin{first}" if alone else ""
+    if not (alone := matched.alone[index]):
+        return ""
+    which = f"{film.path.parent.name}/{film.path.name}"
+    return f"{alone} frame{'s' * (alone > 1)} of {which} without a twin, the first at {matched.first[index]}"

@@ -42,7 +42,7 @@ def harm(model: Row) -> str:
     """What a model does to clean pictures."""
     told = model["no_harm"]
     return (
-        f"    {model['model']} on {told['pictures']} clean pictures: {told['psnr_y']:.2f} dB, "
+        f"    {model['model']} on clean pictures ({told['pictures']}): {told['psnr_y']:.2f} dB, "
         f"worst {told['worst']} ({told['worst_psnr_y']:.2f} dB)"
     )
 

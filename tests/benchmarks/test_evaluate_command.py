@@ -1,0 +1,429 @@
+"""`derain evaluate`: what it measures on pairs and clips, what it leaves behind, what it refuses."""
+
+import csv
+import json
+import math
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx_models
+import pytest
+from clips import Clip, picture
+
+from derain.benchmarks.evaluation.cases import PictureCase
+from derain.benchmarks.evaluation.contest import Contestant, entrants, labels, opened
+from derain.benchmarks.evaluation.films import ClipCase, Matched, Still
+from derain.benchmarks.evaluation.run import Measuring, spread
+from derain.benchmarks.evaluation.sets import find
+from derain.engines.engine import EngineOptions, Pixels
+from derain.engines.errors import DerainError, UsageError
+from derain.pipeline.cli import run
+from derain.train.datasets import Pair, read_rgb
+from derain.train.evaluate import RGB
+from derain.train.figures import quality
+
+RAIN = 40
+"""Grey levels that the rain of these sets adds."""
+
+
+def write(path: Path, pixels: RGB) -> None:
+    """(H, W, 3), or a mask (H, W)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
+
+
+def scene(seed: int, height: int = 24, width: int = 32) -> RGB:
+    small = np.random.default_rng(seed).integers(50, 200, (4, 4, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(small, (width, height)), np.uint8)
+
+
+def rained(clean: RGB, columns: int = 8) -> RGB:
+    """RAIN on the first columns."""
+    rainy = clean.copy()
+    rainy[:, :columns] += RAIN
+    return rainy
+
+
+def darker(folder: Path, levels: int, name: str) -> Path:
+    """A network that takes so many levels from every pixel."""
+    weights = np.eye(3, dtype=np.float32)[..., None, None]
+    bias = np.full(3, -levels / 255, np.float32)
+    return onnx_models.conv(folder, name, weights=weights, bias=bias)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Three pairs; the rain covers a quarter of each."""
+    for index in range(3):
+        write(tmp_path / "set" / "clean" / f"{index}.png", scene(index))
+        write(tmp_path / "set" / "rainy" / f"{index}.png", rained(scene(index)))
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return onnx_models.identity(tmp_path)
+
+
+def evaluate(*words: object) -> list[Any]:
+    """The rows of --json of a run that ends well."""
+    file = next(Path(str(word)) for word in words if isinstance(word, Path)).parent / "figures.json"
+    assert run(["evaluate", *map(str, words), "--backend", "onnxruntime", "--json", str(file)]) == 0
+    rows: list[Any] = json.loads(file.read_text())
+    return rows
+
+
+def psnr(levels: float, share: float = 1.0) -> float:
+    """On Y, of grey that is `levels` off in a share of the pixels."""
+    return 20 * math.log10(255 / (levels * 219 / 255)) - 10 * math.log10(share)
+
+
+def test_a_run_prints_a_table_and_writes_what_a_card_reads(
+    pairs: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (row,) = evaluate(model, pairs)
+    table = capsys.readouterr().out
+    assert row["pairs"] == 3 and row["rainy"] == row["restored"] and row["gain_y"] == 0
+    assert row["rainy"]["psnr_y"] == pytest.approx(psnr(RAIN, 1 / 4))
+    assert f"{psnr(RAIN, 1 / 4):.2f}" in table and "+0.00" in table
+    assert quality(tmp_path / "figures.json") == {"set": f"{psnr(RAIN, 1 / 4):.2f} dB (+0.00)"}
+
+
+def test_the_rain_is_told_apart_by_difference(pairs: Path, tmp_path: Path) -> None:
+    """A network 10 levels too dark leaves 30 in the rain and makes 10 beside it."""
+    (row,) = evaluate(darker(tmp_path, 10, "dark"), pairs)
+    assert row["masks"] == "difference over 30" and row["rain_share"] == 0.25
+    assert row["rainy_areas"] == {"rain": pytest.approx(psnr(RAIN)), "rain_free": None}
+    assert row["areas"] == {"rain": pytest.approx(psnr(30)), "rain_free": pytest.approx(psnr(10))}
+
+
+def test_the_sets_own_mask_is_taken_where_there_is_one(pairs: Path, model: Path) -> None:
+    """Here it is twice as wide as the rain."""
+    mask = np.zeros((24, 32), np.uint8)
+    mask[:, :16] = 255
+    for index in range(3):
+        write(pairs / "mask" / f"{index}.png", mask)
+    (row,) = evaluate(model, pairs)
+    assert row["masks"] == "set" and row["rain_share"] == 0.5
+    assert row["areas"]["rain"] == pytest.approx(psnr(RAIN, 1 / 2))
+
+
+def test_clean_pictures_are_restored_too_and_the_worst_is_named(pairs: Path, tmp_path: Path) -> None:
+    """Of a picture with no level above 4, a network that takes 10 takes 4."""
+    for twin in ("rainy", "clean"):
+        write(pairs / twin / "black.png", np.full((24, 32, 3), 4, np.uint8))
+    for index in range(2):
+        (pairs / "rainy" / f"{index}.png").unlink()
+        (pairs / "clean" / f"{index}.png").unlink()
+    (row,) = evaluate(darker(tmp_path, 10, "dark"), pairs)
+    told = row["no_harm"]
+    assert told["pictures"] == 2 and told["worst"] == "2"
+    assert told["worst_psnr_y"] == pytest.approx(psnr(10))
+    assert told["psnr_y"] == pytest.approx(psnr(math.sqrt((10**2 + 4**2) / 2)))
+
+
+def test_pairs_without_rain_count_for_clean_pictures_and_not_for_the_means(pairs: Path, model: Path) -> None:
+    write(pairs / "clean" / "dry.png", scene(9))
+    write(pairs / "rainy" / "dry.png", scene(9))
+    (row,) = evaluate(model, pairs, "--no-harm", "0")
+    assert row["pairs"] == 4 and row["dry"] == 1
+    assert row["rainy"]["psnr_y"] == pytest.approx(psnr(RAIN, 1 / 4))
+    assert row["no_harm"]["pictures"] == 1
+    dry = next(picture for picture in row["pictures"] if picture["name"] == "dry")
+    assert dry["dry"] and dry["rainy"]["psnr_y"] is None
+
+
+def test_a_set_without_rain_has_means_of_its_own(pairs: Path, tmp_path: Path) -> None:
+    shutil.rmtree(pairs / "rainy")
+    shutil.copytree(pairs / "clean", pairs / "rainy")
+    (row,) = evaluate(darker(tmp_path, 10, "dark"), pairs)
+    assert row["rainy"]["psnr_y"] is None and row["gain_y"] is None
+    assert row["restored"]["psnr_y"] == pytest.approx(psnr(10))
+    assert quality(tmp_path / "figures.json") == {"set": f"{psnr(10):.2f} dB"}
+
+
+def test_no_harm_takes_a_spread_sample() -> None:
+    assert spread(100, 4) == {0, 25, 50, 75}
+    assert spread(3, 8) == {0, 1, 2} == spread(3, sys.maxsize)
+    assert spread(5, 0) == set()
+
+
+def test_models_stand_side_by_side_on_the_same_pairs(
+    pairs: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dark, good = darker(tmp_path, 10, "dark"), darker(tmp_path, 20, "darker")
+    (row,) = evaluate(model, pairs, "--against", f"{dark},{good}@openvino", "--csv", tmp_path / "f.csv")
+    assert list(row["against"]) == ["dark", "darker"]
+    assert [row["backend"], row["against"]["darker"]["backend"]] == ["onnxruntime", "openvino"]
+    assert row["against"]["dark"]["areas"]["rain"] == pytest.approx(psnr(30))
+    assert row["against"]["darker"]["areas"]["rain"] == pytest.approx(psnr(20))
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:5]] == [
+        "identity",
+        "dark",
+        "darker",
+    ]
+    lines = list(csv.DictReader((tmp_path / "f.csv").read_text().splitlines()))
+    assert len(lines) == 3 * 4
+    assert [line["model"] for line in lines[:4]] == ["rainy", "identity", "dark", "darker"]
+    assert float(lines[2]["psnr_y_rain"]) == pytest.approx(psnr(30), abs=1e-6)
+    assert lines[0]["psnr_y_rain_free"] == "inf" and lines[0]["flicker"] == ""
+
+
+def test_models_take_turns_on_each_pair(pairs: Path) -> None:
+    """So that a machine that gets slower, or a set that is cut short, is the same to each."""
+    order: list[str] = []
+
+    def by(name: str) -> Contestant:
+        def restore(pixels: Pixels) -> Pixels:
+            order.append(name)
+            return pixels
+
+        return Contestant(name, "", "", restore)
+
+    cases = [
+        PictureCase(Pair(str(n), pairs / "rainy" / f"{n}.png", pairs / "clean" / f"{n}.png"))
+        for n in range(2)
+    ]
+    assert len(list(Measuring([by("a"), by("b")], cases, twins=0))) == 2
+    assert order == ["a", "b", "a", "b"]
+
+
+def test_labels_are_short_and_unlike_one_another() -> None:
+    named = entrants("x/rainy.onnx", ["a/fast.onnx, b/fast.onnx", "realtime@openvino,realtime"])
+    assert labels(named) == [
+        "x/rainy.onnx",
+        "a/fast.onnx",
+        "b/fast.onnx",
+        "realtime@openvino",
+        "realtime",
+    ]
+
+
+def test_a_file_with_an_at_in_its_name_is_a_file(tmp_path: Path, model: Path) -> None:
+    odd = model.rename(tmp_path / "v2@home.onnx")
+    with opened(entrants(str(odd), []), EngineOptions(backend="onnxruntime")) as (contestant,):
+        assert contestant.label == "v2@home"
+
+
+def test_restored_pictures_are_written_by_set_and_model(pairs: Path, model: Path, tmp_path: Path) -> None:
+    dark = darker(tmp_path, 10, "dark")
+    evaluate(model, pairs, "--against", dark, "--output", tmp_path / "restored")
+    written = sorted(
+        p.relative_to(tmp_path / "restored").as_posix() for p in tmp_path.rglob("restored/*/*/*")
+    )
+    assert written == [f"set/{who}/{n}.png" for who in ("dark", "identity") for n in range(3)]
+    wanted = read_rgb(pairs / "rainy" / "1.png").astype(int) - 10
+    assert np.array_equal(read_rgb(tmp_path / "restored" / "set" / "dark" / "1.png"), wanted)
+
+
+def test_sets_of_one_name_are_told_apart(pairs: Path, model: Path, tmp_path: Path) -> None:
+    shutil.copytree(pairs, tmp_path / "other" / "set")
+    rows = evaluate(model, pairs, tmp_path / "other" / "set")
+    assert [row["title"] for row in rows] == [f"{tmp_path.name}/set", "other/set"]
+
+
+def frames(folder: Path, *pictures: RGB) -> None:
+    for number, one in enumerate(pictures):
+        write(folder / f"{number:03d}.png", one)
+
+
+def test_a_clip_of_frames_has_flicker(tmp_path: Path, model: Path) -> None:
+    """Rain in each second frame of a moving scene: the error steps by RAIN on a quarter of the pixels."""
+    clean = [scene(n) for n in range(4)]
+    frames(tmp_path / "set" / "clean" / "walk", *clean)
+    frames(tmp_path / "set" / "rainy" / "walk", clean[0], rained(clean[1]), clean[2], rained(clean[3]))
+    still = darker(tmp_path, 10, "still")
+    (row,) = evaluate(model, tmp_path / "set", "--against", still)
+    (clip,) = row["pictures"]
+    assert (clip["name"], clip["kind"], clip["frames"]) == ("walk", "clip", 4)
+    assert row["rainy_flicker"] == row["flicker"] == pytest.approx(RAIN * 219 / 255 / 4)
+    assert row["against"]["still"]["flicker"] == pytest.approx(row["flicker"])
+    # Its frames without rain count for clean pictures; the clip's PSNR is that of the others.
+    assert row["rainy"]["psnr_y"] == pytest.approx(psnr(RAIN, 1 / 4))
+    assert row["no_harm"]["pictures"] == 2
+
+
+def film(path: Path, times: range, made: Callable[[int, int, int], RGB] = picture) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return Clip(times=list(times), options={"qp": "0"}, picture=made).write(path)
+
+
+def test_frames_of_videos_are_matched_by_their_times(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The clean one begins two frames later and has one more at its end; Matroska counts milliseconds."""
+    rainy, clean = (tmp_path / "set" / twin for twin in ("rainy", "clean"))
+    film(rainy / "a.mp4", range(10))
+    film(clean / "a.mkv", range(2, 11), lambda n, width, height: picture(n + 2, width, height))
+    (row,) = evaluate(model, tmp_path / "set")
+    (clip,) = row["pictures"]
+    assert clip["frames"] == 8 and row["clips"] == 1
+    assert clip["dry"]  # each lies beside itself
+    assert clip["note"] == (
+        "2 frames of rainy/a.mp4 without a twin, the first at 0:00:00.000; "
+        "1 frame of clean/a.mkv without a twin, the first at 0:00:00.400"
+    )
+    assert "without a twin" in capsys.readouterr().out
+
+
+def has(text: str, *words: str) -> bool:
+    return all(word in text for word in words)
+
+
+def test_clips_that_share_no_time_are_an_error(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rainy = film(tmp_path / "rainy.mp4", range(0, 5))
+    clean = film(tmp_path / "clean.mp4", range(100, 105))
+    assert run(["evaluate", str(model), "--clip", str(rainy), str(clean)]) == 1
+    assert "no frame of" in capsys.readouterr().err
+
+
+def test_a_clip_has_its_mask_from_the_set(tmp_path: Path, model: Path) -> None:
+    for twin in ("rainy", "clean"):
+        film(tmp_path / "set" / twin / "a.mp4", range(3))
+    film(tmp_path / "set" / "mask" / "a.mp4", range(3), half_white)
+    (row,) = evaluate(model, tmp_path / "set")
+    assert row["masks"] == "set" and row["rain_share"] == 0.5
+
+
+def half_white(number: int, width: int, height: int) -> RGB:
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[:, : width // 2] = 255
+    return picture
+
+
+class Endless:
+    """A film that counts the frames it gave."""
+
+    path, given = Path("film"), 0
+
+    def size(self) -> tuple[int, int]:
+        return 1, 1
+
+    def __iter__(self) -> Iterator[Still]:
+        for number in range(10**9):
+            self.given += 1
+            yield Still(Fraction(number), "", np.zeros((1, 1, 3), np.uint8))
+
+    def note(self) -> str:
+        return ""
+
+    def close(self) -> None: ...
+
+
+def test_films_are_read_frame_by_frame() -> None:
+    """However long they are, no frame is taken before its turn."""
+    films = [Endless(), Endless()]
+    for count, _ in enumerate(Matched(films), 1):
+        assert [film.given for film in films] == [count, count]
+        if count == 5:
+            break
+
+
+def test_bad_pairs_are_all_named_before_the_work(
+    pairs: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(pairs / "clean" / "0.png", scene(0, 30, 30))
+    (pairs / "clean" / "1.png").write_text("no picture")
+    write(pairs / "mask" / "2.png", np.zeros((5, 5), np.uint8))
+    assert run(["evaluate", str(model), str(pairs)]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert has(told.err, "3 pairs can't be measured", "pair 0 has different sizes: rainy 32x24, clean 30x30")
+    assert has(told.err, "1.png is not a picture", "2.png is 5x5, the pictures 32x24")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["{set}", "--match", "fog"], "no pair whose name contains 'fog'"),
+        (["{tmp}/nowhere"], "nowhere is not a folder"),
+        ([], "nothing to measure on"),
+        (["{set}", "{set}"], "a set is named twice"),
+        (["{set}", "--json", "{tmp}/no/f.json"], "there is no folder {tmp}/no"),
+        (["{set}", "--html", "{set}"], "the output {set} is a folder"),
+        (["{set}", "--csv", "{tmp}/f", "--json", "{tmp}/f"], "two outputs are named"),
+        (["{set}", "--output", "{set}"], "exists; name a new folder"),
+        (["{set}", "--sheet", "{tmp}/sheet.txt"], "--sheet takes a name that ends in"),
+        (["{set}", "--against", "nonsense"], "nonsense"),
+        (["{set}", "--against", "a,,b"], "one of them is empty"),
+        (["{set}", "--against", "{model}"], "is named twice"),
+        (["{set}", "--against", "{model}@cuda"], "there is no backend 'cuda'"),
+        (["{set}", "--against", "@openvino"], "takes the form NAME@BACKEND"),
+        (["{set}", "--no-harm", "few"], "--no-harm takes"),
+        (["--clip", "{tmp}/a.mp4", "{tmp}/b.mp4"], "there is no clip {tmp}/a.mp4"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_before_the_work(
+    words: list[str],
+    told: str,
+    pairs: Path,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = {"set": pairs, "tmp": tmp_path, "model": model}
+    before = sorted(tmp_path.rglob("*"))
+    line = [str(model), *(word.format(**names) for word in words)]
+    assert run(["evaluate", *line, "--backend", "onnxruntime"]) == 2
+    captured = capsys.readouterr()
+    assert told.format(**names) in captured.err and captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_clips_without_a_twin_are_named(tmp_path: Path) -> None:
+    film(tmp_path / "set" / "rainy" / "a.mp4", range(3))
+    film(tmp_path / "set" / "clean" / "b.mp4", range(3))
+    with pytest.raises(UsageError, match=r"2 clips of .*set have no twin: a, b"):
+        find(tmp_path / "set", "", 1)
+
+
+def test_a_clip_of_two_sizes_is_a_fault(tmp_path: Path) -> None:
+    frames(tmp_path / "rainy", scene(0), scene(1, 30, 40))
+    frames(tmp_path / "clean", scene(0), scene(1))
+    assert "001.png is 40x30 where" in ClipCase("x", tmp_path / "rainy", tmp_path / "clean").fault()
+
+
+def test_a_broken_run_leaves_nothing(
+    pairs: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network fails on the second pair: no figures, no half-filled folder."""
+    calls: list[int] = []
+
+    def breaks(self: Any, pixels: Pixels, out: Pixels | None = None) -> Pixels:
+        calls.append(1)
+        if len(calls) > 1:
+            raise DerainError("the device is gone")
+        return pixels
+
+    monkeypatch.setattr("derain.pipeline.restore.Restorer.__call__", breaks)
+    before = sorted(tmp_path.rglob("*"))
+    outputs = ["--json", tmp_path / "f.json", "--html", tmp_path / "f.html", "--output", tmp_path / "out"]
+    assert run(["evaluate", str(model), str(pairs), "--no-harm", "0", *map(str, outputs)]) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_model_named_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="b is named twice"):
+        entrants("a", ["b", "b"])
+
+
+def test_it_needs_neither_torch_nor_scikit_image(pairs: Path, model: Path) -> None:
+    """Who restores pictures can measure them, with the run-time install."""
+    script = (
+        "import sys; sys.modules['torch'] = sys.modules['skimage'] = None\n"
+        "from derain.pipeline.cli import run\n"
+        f"sys.exit(run(['evaluate', {str(model)!r}, {str(pairs)!r}, '--backend', 'onnxruntime']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "gain Y" in done.stdout

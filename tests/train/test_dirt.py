@@ -13,7 +13,7 @@ from derain.engines.errors import DerainError
 from derain.pipeline.cli import run
 from derain.train.degradations import dirt, masks, pane
 from derain.train.degradations.dirt_estimate import estimate
-from derain.train.degradations.dirt_marks import Print, Ring, Smear, Specks
+from derain.train.degradations.dirt_marks import Mark, Print, Ring, Smear, Specks
 from derain.train.degradations.pane import Pane, before
 from derain.train.degradations.rain import Picture
 
@@ -26,7 +26,7 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def dirty(*marks: dirt.Mark, defocus: float = 0.0, seed: int = 1) -> dirt.Dirt:
+def dirty(*marks: Mark, defocus: float = 0.0, seed: int = 1) -> dirt.Dirt:
     return dirt.Dirt((1.0, 1.0, 1.0), defocus, 0.0, marks, None, seed)
 
 
@@ -54,7 +54,7 @@ def test_p_is_near_one_times_an_even_brightness() -> None:
         Print(32, 24, 18, 5, 0.3, 0.8, MUD),
     ],
 )
-def test_every_mark_hides_up_to_its_alpha_and_shows_its_colour(mark: dirt.Mark) -> None:
+def test_every_mark_hides_up_to_its_alpha_and_shows_its_colour(mark: Mark) -> None:
     params = dirty(mark)
     glass = dirt.pane_of(params, *SIZE)
     assert 0.35 < glass.alpha.max() <= 0.8 + 1e-6

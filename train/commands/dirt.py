@@ -111,8 +111,8 @@ def tell(found: Estimate, output: Path) -> None:
     """One line of figures, and a warning where the model does not fit."""
     share, left = float((found.pane.alpha >= EIGEN_ALPHA).mean()), 255 * rms(found)
     click.echo(
-        f"{output}: {found.backgrounds} backgrounds, dirt (alpha of {EIGEN_ALPHA} and more) on {share:.1%} of "
-        f"the pixels, the fit leaves {left:.2f} of 255"
+        f"{output}: {found.backgrounds} backgrounds, dirt (alpha of {EIGEN_ALPHA} and more) on {share:.1%} "
+        f"of the pixels, the fit leaves {left:.2f} of 255"
     )
     if left > MOST_RESIDUAL:
         click.echo(

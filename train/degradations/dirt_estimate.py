@@ -88,8 +88,8 @@ def check_spread(spread: Map, count: int) -> None:
         y, x = np.argwhere(poor)[0]
         raise DerainError(
             f"the {count} backgrounds are nearly the same at {poor.sum()} of {poor.size} pixels, first at "
-            f"column {x}, row {y}, where they vary by {spread[y, x]:.3f} of the range and {LEAST_SPREAD} is needed; "
-            "add pictures of backgrounds that are bright where these are dark"
+            f"column {x}, row {y}, where they vary by {spread[y, x]:.3f} of the range and {LEAST_SPREAD} is "
+            "needed; add pictures of backgrounds that are bright where these are dark"
         )
 
 

@@ -112,7 +112,7 @@ def find_ranking(parts: Iterable[Samples], frames: int) -> Ranking:
 def at_rank(frames: Samples, ranking: Ranking) -> Samples:
     """The background: of every pixel the value of that rank, without the first axis."""
     picked: Samples = np.partition(frames, ranking.rank, axis=0)[ranking.rank]
-    return picked
+    return picked.copy()  # a view would hold all of what was ordered
 
 
 def background(frames: Samples) -> tuple[Samples, Ranking]:
@@ -121,4 +121,4 @@ def background(frames: Samples) -> tuple[Samples, Ranking]:
     crossings = Crossings(len(frames))
     crossings.add(mode_ranks(in_order))
     ranking = crossings.best()
-    return in_order[ranking.rank], ranking
+    return in_order[ranking.rank].copy(), ranking

@@ -27,8 +27,8 @@ from derain.train.background_store import FrameStore
 
 log = logging.getLogger(__name__)
 
-FEWEST, MOST = 20, 300
-"""Frames that a background takes at least, and that are added to at most: the paper's."""
+FEWEST = 20
+"""Frames that a background takes at least."""
 LOOKED_AT = 1 << 16
 """Pixels that the measures look at, about: whole rows, evenly spread."""
 ENDINGS = (".png", ".tif", ".tiff")
@@ -41,23 +41,24 @@ STILL_LEAST = 0.02
 
 @dataclass(frozen=True)
 class Density:
-    """How dense rain is: the first `start` frames, then `step` more at a time. `wettest`: the share of values
-    under rain in the first FEWEST frames up to which "auto" takes it for this."""
+    """How dense rain is: the first `start` frames, then `step` more at a time, to `most`. `wettest`: the
+    share of values under rain in the first FEWEST frames up to which "auto" takes it for this."""
 
     name: str
     start: int
     step: int
+    most: int
     wettest: float
 
     def after(self, frames: int) -> int:
         """How many frames to try after so many."""
-        return min(frames + self.step, MOST)
+        return min(frames + self.step, self.most)
 
 
 DENSITIES = (
-    Density("sparse", 20, 10, 0.06),
-    Density("normal", 100, 20, 0.20),
-    Density("dense", 200, 50, 1.0),
+    Density("sparse", 20, 10, 100, 0.06),
+    Density("normal", 100, 20, 200, 0.20),
+    Density("dense", 200, 50, 300, 1.0),
 )
 
 
@@ -153,9 +154,7 @@ def make_background(job: BackgroundJob, tell: Callable[[Attempt], None] = lambda
         gathered.take(job.frames or density.start)
         last = attempt(job, gathered)
         tell(last)
-        while not (last.measures.clean or job.frames) and gathered.take(
-            min(last.frames + density.step, MOST)
-        ):
+        while not (last.measures.clean or job.frames) and gathered.take(density.after(last.frames)):
             last = attempt(job, gathered)
             tell(last)
         tell_of_damage(source)

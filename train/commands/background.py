@@ -16,7 +16,6 @@ from derain.train.background_measures import AGREED, LEFT, Measures
 from derain.train.background_video import (
     DENSITIES,
     FEWEST,
-    MOST,
     Attempt,
     BackgroundJob,
     Report,
@@ -134,13 +133,13 @@ def ending(report: Report) -> list[str]:
     type=click.Choice(["auto", *(density.name for density in DENSITIES)]),
     default="auto",
     show_default=True,
-    help="Of the rain: begins with 20, 100 or 200 frames and adds 10, 20 or 50 at a time.",
+    help="Of the rain: begins with 20, 100 or 200 frames and adds 10, 20 or 50, to 100, 200 or 300.",
 )
 @click.option(
     "--frames",
     callback=whole_option(FEWEST, MOST_ASKED),
     metavar="N",
-    help=f"Take exactly N frames rather than as many as it needs, up to {MOST}.",
+    help="Take exactly N frames rather than as many as it needs.",
 )
 @click.option("--start", callback=time_option, metavar="TIME", help="Seconds or HH:MM:SS.mmm to begin at.")
 @click.option(
@@ -152,10 +151,10 @@ def ending(report: Report) -> list[str]:
 def command(*, as_json: bool, log_level: str, **rest: Any) -> None:
     """Make the clean background of a rainy VIDEO of a still scene: OUTPUT, a PNG or TIFF.
 
-    Each pixel gets the one rank among its values that fits most pixels' most frequent value (Wang et al. 2019).
-    The camera must stand still, and so must the scene, or the regions that move are named. Whether the picture
-    is clean is measured: backgrounds of disjoint halves of the frames must agree, and no rain be left; frames
-    are added until it is.
+    Each pixel gets the one rank among its values that fits most pixels' most frequent value (Wang et al.
+    2019). The camera must stand still, and so must the scene, or the regions that move are named. Whether the
+    picture is clean is measured: backgrounds of disjoint halves of the frames must agree, and no rain be
+    left; frames are added until it is.
     """
     job = BackgroundJob(**rest)
     with logging_to_stderr(log_level), JsonTeller() if as_json else Teller() as teller:

@@ -28,8 +28,10 @@ log = logging.getLogger(__name__)
 
 HDR = {16: "PQ", 18: "HLG"}
 """Transfer characteristics (H.273) of pictures that are not made for an ordinary screen."""
-X264 = (".mp4", ".mov", ".mkv")
-"""Endings of files whose masks H.264 keeps exactly, at little cost."""
+X264 = (".mp4", ".mov", ".mkv", ".ts")
+"""Endings of files that are written with libx264, masks without any loss."""
+SAME_AGAIN = {"mbtree": "0"}
+"""With its macroblock tree libx264 does not always make the same file of the same pictures."""
 
 
 def open_video(task: Task, job: SynthesisJob) -> FileSource:
@@ -69,7 +71,7 @@ def rain_on_video(
     with ExitStack() as stack:
         sinks = [
             stack.enter_context(FileSink(path, source, drop_unsupported=drop_unsupported, **encoding))
-            for path, encoding in places(task, folder)
+            for path, encoding in places(task, folder, source.info.bit_depth)
         ]
         for frame in meter.metrics.stages["decode"].work.each(source):
             with meter.stage("rain"):
@@ -83,15 +85,18 @@ def rain_on_video(
     return maker.sidecar(task)
 
 
-def places(task: Task, folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+def places(task: Task, folder: Path, bits: int) -> list[tuple[Path, dict[str, Any]]]:
     """The file of each of FOLDERS and how it is encoded, for FileSink."""
     ending = task.path.suffix.lower()
     ending = ending if ending in ENDINGS else ".mkv"
     plain: dict[str, Any] = {"crf": task.part.crf}
-    exact = {"codec": "libx264", "options": {"qp": "0"}}
-    encodings = (plain, plain, exact if ending in X264 and "libx264" in av.codecs_available else plain)
+    exact = plain
+    if ending in X264 and "libx264" in av.codecs_available:
+        exact = {"codec": "libx264", "options": {"qp": "0"}}
+        if bits == 8:
+            plain = {"codec": "libx264", "options": SAME_AGAIN, **plain}
     paths = [folder / name / f"{task.name}{ending}" for name in FOLDERS]
-    return list(zip(paths, encodings, strict=True))
+    return list(zip(paths, (plain, plain, exact), strict=True))
 
 
 def coloured(mask: Pixels) -> Pixels:

@@ -10,6 +10,7 @@ from derain.benchmarks.matches import (
     Geometry,
     MatchWatcher,
     Points,
+    found_again,
     geometry,
     matched,
     sampson,
@@ -79,9 +80,18 @@ def test_a_mark_on_the_lens_of_a_camera_that_goes_ahead_is_told_by_standing_stil
     far = np.linalg.norm(after - before, axis=1) > 4
     assert far.sum() > 30
     count = Count()
-    agree = count.add(Geometry(fundamental, np.eye(3) * [1.5, 1.5, 1]), before[far], before[far])
-    assert agree.all()
-    assert (count.still, count.matches) == (far.sum(), far.sum())
+    marks, truth = (before[far], before[far]), Geometry(fundamental, np.diag([1.5, 1.5, 1]))
+    assert count.add(truth, marks, (before[far], after[far])).all()
+    assert count.still == count.matches == count.true == far.sum()
+    assert count.again == 0
+
+
+def test_a_clean_match_is_found_again_where_both_ends_are_near() -> None:
+    clean = np.array([[10.0, 10], [50, 10], [90, 10]]), np.array([[14.0, 10], [54, 10], [94, 10]])
+    view = np.array([[11.0, 10], [50, 10]]), np.array([[15.0, 10], [50, 10]])
+    assert found_again(clean, view).tolist() == [True, False, False]
+    assert found_again(clean, (view[0][:0], view[1][:0])).tolist() == [False] * 3
+    assert len(found_again((clean[0][:0], clean[1][:0]), view)) == 0
 
 
 def test_ambiguous_points_are_not_matched() -> None:
@@ -116,6 +126,7 @@ def test_what_the_rain_hides_is_missing_from_its_matches_and_comes_back_when_res
     assert (clean_row["pairs"], clean_row["left_out"]) == (2, 0)
     assert clean_row["kept"] == 1.0 and clean_row["fundamental"] > 0.9 and clean_row["homography"] > 0.9
     assert 0 < rainy_row["agreeing"] < 0.6 * clean_row["agreeing"]
+    assert 0 < rainy_row["kept"] < 0.6
     assert {**restored, "view": ""} == {**clean_row, "view": ""}
     assert clean_row["still"] < 0.1
 
@@ -127,7 +138,7 @@ def test_marks_that_stand_still_before_a_moving_scene_do_not_agree_with_its_homo
         marked[20:76, 30:90] = blobs(56, 60, seed=9)
         watcher.see(Views(frame(number), marked, frame(number)))
     clean, rainy, _ = watcher.rows()
-    assert rainy["still"] > clean["still"] + 0.2
+    assert rainy["still"] > clean["still"] + 0.2 and rainy["kept"] < clean["kept"] - 0.2
     assert rainy["homography"] < clean["homography"] - 0.2
 
 

@@ -43,6 +43,8 @@ def parse_size(name: str) -> tuple[int, int]:
 
 
 SUBJECTS: tuple[Entry, ...] = (
+    ("degradations", "derain.benchmarks.degradations", "", "How many rainy patches one core makes a second."),
+    ("realism", "derain.benchmarks.realism", "train", "Do published networks take our rain for rain?"),
     ("usefulness", "derain.benchmarks.usefulness", "", "Does it help the machine that looks?"),
 )
 """What else `derain bench NAME` measures."""

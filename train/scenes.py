@@ -133,8 +133,10 @@ def clean_pictures(folder: Path) -> tuple[tuple[Pair, ...], tuple[Problem, ...]]
         if not folder.is_dir():
             raise
         return photographs(folder), ()
-    once = {(pair.clean, pair.halves): pair for one in sets for pair in reversed(one.pairs)}
-    return tuple(reversed(once.values())), tuple(p for one in sets for p in one.problems)
+    once: dict[Path, Pair] = {}
+    for pair in (pair for one in sets for pair in one.pairs):
+        once.setdefault(pair.clean, pair)
+    return tuple(once.values()), tuple(p for one in sets for p in one.problems)
 
 
 def photographs(folder: Path) -> tuple[Pair, ...]:

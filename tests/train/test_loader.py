@@ -1,0 +1,134 @@
+"""Patches of pairs: the same for a seed whatever makes them, in bounded memory; a bad file is named once."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import paired_sets
+import pytest
+import torch
+from paired_sets import plain, rained, scene, write
+
+from derain.engines.errors import DerainError, UsageError
+from derain.train.datasets import read_pairs
+from derain.train.layouts import Pair
+from derain.train.loader import PairPatches, load
+from derain.train.pair_crops import PairCache, PairCrops, PatchOptions
+from derain.train.patches import Batch
+
+OPTIONS = PatchOptions(patch=16, batch=2, seed=5)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> tuple[Pair, ...]:
+    return read_pairs(plain(tmp_path / "set"))
+
+
+def taken(patches: PairPatches, count: int) -> list[Batch]:
+    return list(itertools.islice(load(patches, workers=0), count))
+
+
+def equal(a: list[Batch], b: list[Batch]) -> bool:
+    return len(a) == len(b) and all(
+        torch.equal(x, y) for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True)
+    )
+
+
+def test_a_batch_has_the_trainers_shapes(pairs: tuple[Pair, ...]) -> None:
+    ((rainy, clean, mask),) = taken(PairPatches(pairs, OPTIONS), 1)
+    assert rainy.shape == clean.shape == (2, 3, 16, 16) and mask.shape == (2, 1, 16, 16)
+    for tensor in (rainy, clean, mask):
+        assert tensor.dtype == torch.float32 and 0 <= float(tensor.min()) <= float(tensor.max()) <= 1
+
+
+def test_rainy_and_clean_are_the_same_square(pairs: tuple[Pair, ...]) -> None:
+    for rainy, clean, mask in taken(PairPatches(pairs, OPTIONS), 10):
+        assert float((rainy - clean).median()) == pytest.approx(20 / 255, abs=0.02)
+        streaks = (rainy - clean).amax(dim=1, keepdim=True) > 30 / 255
+        assert torch.all(mask[streaks] == 1)
+
+
+def test_a_run_sees_the_same_after_an_interruption(pairs: tuple[Pair, ...]) -> None:
+    whole = taken(PairPatches(pairs, OPTIONS), 6)
+    assert equal(whole[4:], taken(PairPatches(pairs, OPTIONS, first_step=4), 2))
+    assert not equal(whole, taken(PairPatches(pairs, PatchOptions(16, 2, seed=6)), 6))
+
+
+def test_workers_make_the_same_and_tell_a_bad_file_in_one_sentence(pairs: tuple[Pair, ...]) -> None:
+    patches = PairPatches(pairs, PatchOptions(patch=16, batch=2, seed=5, cache=0))
+    batches = load(patches, workers=2)
+    assert equal(list(itertools.islice(batches, 6)), taken(patches, 6))
+    for pair in pairs:
+        pair.rainy.write_text("no picture")
+    with pytest.raises(DerainError, match=r"^[^\n]*rainy/\d\.png is not a picture[^\n]*$"):
+        list(itertools.islice(batches, 100))
+
+
+def test_patches_are_scaled_and_mirrored_as_asked(tmp_path: Path) -> None:
+    ramp = np.broadcast_to(np.arange(60, dtype=np.uint8)[None, :, None] * 4, (60, 60, 3))
+    for place in ("rainy", "clean"):
+        write(tmp_path / place / "0.png", np.ascontiguousarray(ramp))
+
+    def slopes(options: PatchOptions) -> set[float]:
+        crops = PairCrops(read_pairs(tmp_path), options)
+        drawn = (crops.draw(np.random.default_rng(n))[1] for n in range(30))
+        return {round(float(np.median(np.diff(clean[8, 2:-2, 0]))) * 255 / 4, 1) for clean in drawn}
+
+    assert slopes(PatchOptions(16, 1, scales=(1, 1), flips=False)) == {1.0}
+    assert slopes(PatchOptions(16, 1, scales=(1, 1))) == {1.0, -1.0}
+    assert slopes(PatchOptions(16, 1, scales=(0.5, 0.5), flips=False)) == {2.0}
+    assert slopes(PatchOptions(16, 1, scales=(2, 2), flips=False)) == {0.5}
+
+
+def test_the_cache_keeps_what_was_read_last_within_its_bytes(tmp_path: Path) -> None:
+    pairs = read_pairs(plain(tmp_path))
+    size = 2 * 48 * 64 * 3
+    cache = PairCache(2 * size)
+    kept = [cache.read(pair) for pair in pairs]
+    assert cache.held == 2 * size
+    assert cache.read(pairs[2])[0] is kept[2][0]
+    assert cache.read(pairs[0])[0] is not kept[0][0]  # the oldest had gone
+    assert cache.read(pairs[2])[0] is kept[2][0]  # and then the one not asked for since
+    small = PairCache(size - 1)
+    small.read(pairs[0])
+    assert small.held == 0
+
+
+def test_a_bad_file_is_one_sentence_that_names_it(tmp_path: Path) -> None:
+    folder = plain(tmp_path, (0,))
+    pairs = read_pairs(folder)
+    (folder / "rainy" / "0.png").write_text("no picture")
+    with pytest.raises(DerainError, match=r"^[^\n]*rainy/0\.png is not a picture[^\n]*$"):
+        taken(PairPatches(pairs, OPTIONS), 3)
+
+
+def test_pictures_smaller_than_a_patch_are_named(pairs: tuple[Pair, ...]) -> None:
+    with pytest.raises(
+        DerainError, match=r"the pair \d is 64x48, smaller than a patch of 49x49; take a smaller"
+    ):
+        taken(PairPatches(pairs, PatchOptions(49, 1)), 1)
+
+
+def test_pairs_of_two_sizes_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "clean" / "a.png", scene(1))
+    write(tmp_path / "rainy" / "a.png", rained(scene(1, 40, 40)))
+    with pytest.raises(DerainError, match="the pair a has different sizes"):
+        taken(PairPatches(read_pairs(tmp_path), OPTIONS), 1)
+
+
+def test_pairs_side_by_side_make_patches(tmp_path: Path) -> None:
+    ((rainy, clean, _),) = taken(PairPatches(read_pairs(paired_sets.did_mdn(tmp_path)), OPTIONS), 1)
+    assert float((rainy - clean).median()) == pytest.approx(20 / 255, abs=0.03)
+
+
+def test_wrong_options_are_one_sentence(pairs: tuple[Pair, ...]) -> None:
+    with pytest.raises(UsageError, match="there are no pairs"):
+        PairPatches((), OPTIONS)
+    with pytest.raises(UsageError, match="patch takes 1 and more, not 0"):
+        PatchOptions(0, 1)
+    with pytest.raises(UsageError, match="scales takes two factors above 0"):
+        PatchOptions(16, 1, scales=(2, 1))
+    with pytest.raises(UsageError, match="seed and cache take 0 and more, not -1"):
+        PatchOptions(16, 1, seed=-1)
+    with pytest.raises(UsageError, match="workers takes 0 and more, not -1"):
+        load(PairPatches(pairs, OPTIONS), -1)

@@ -23,7 +23,7 @@ COMMANDS: tuple[Entry, ...] = (
     ("evaluate", "derain.benchmarks.evaluate", "", "Measure networks on pairs of pictures and clips."),
     ("synthesize", "derain.train.commands.synthesize", "", "Make rain on photos and videos."),
     ("datasets", "derain.train.commands.datasets", "", "List, check and build sets of pairs."),
-    ("benchmark-set", "derain.train.commands.benchmark_set", "train", "Build held-out pairs to measure on."),
+    ("benchmark-set", "derain.train.commands.benchmark_set", "", "Build held-out pairs to measure on."),
     ("dirt", "derain.train.commands.dirt", "", "Measure a dirty pane from pictures with and without it."),
     ("background", "derain.train.commands.background", "", "The clean background of a rainy still video."),
 )

@@ -2,6 +2,8 @@
 
 import errno
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -237,3 +239,15 @@ def test_json_tells_the_end(photos: Path, tmp_path: Path, capsys: pytest.Capture
     end = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert end["event"] == "end" and end["status"] == "done" and end["frames"] == 3
     assert end["files"] == [str(tmp_path / "out")]
+
+
+def test_making_data_needs_no_torch() -> None:
+    script = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('torch', 'skimage', 'tensorboard'), None))\n"
+        "from derain.pipeline.cli import run\n"
+        "sys.exit(run(['synthesize', '--help']) or run(['benchmark-set', '--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(preset.name in done.stdout for preset in PRESETS)

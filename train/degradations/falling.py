@@ -1,9 +1,9 @@
 """What falls through the picture: a layer of streaks of one depth at any time, without a state.
 
 A layer lives on a plane of its own on which everything falls straight down. The plane has no end: it is cut
-into bands of rows, and a band's streaks are drawn from (seed, band) when it comes into view, so that rain does
-not loop and any time can be asked for alone. The plane is bent into the picture along the direction field. The
-streaks of a layer come in a few strands, each with a direction and a speed of its own.
+into bands of rows, and a band's streaks are drawn from (seed, band) when it comes into view, so that rain
+does not loop and any time can be asked for alone. The plane is bent into the picture along the direction
+field. The streaks of a layer come in a few strands, each with a direction and a speed of its own.
 """
 
 import math
@@ -25,8 +25,8 @@ STRANDS = 3
 class Layer:
     """Streaks of one depth.
 
-    `angle`: of the fall, from the vertical in degrees within -80..80, positive to the right; `length` in pixels,
-    which is speed times exposure; `width` in pixels; `coverage`: the mean share of the layer under a streak;
+    `angle`: of the fall, from the vertical in degrees within -80..80, positive to the right; `length` in
+    pixels is speed times exposure; `width` in pixels; `coverage`: the mean share of the layer under a streak;
     `brightness` of the brightest streak's core (0..1); `taper`: share of the length over which an end fades;
     `flatness` of the profile across (2 is a Gaussian's); `jitter`: degrees by which streaks stray from the
     angle; `variety`: their lengths, and so their speeds, differ by factors of about exp(-variety) to

@@ -29,10 +29,11 @@ FAR = 480
 class Streaks:
     """Parameters of one shower.
 
-    `blend`: one of BLENDS; `level`: grey of streaks that cover (0..1, "over" only); `haze`: share of grey veil
-    (0..1) at the top of the picture, where one looks farthest; `seed`: of the streaks' places; `exposure` in
-    seconds, in which a streak falls by its length; `sway`: degrees by which the direction of the fall changes
-    over the picture; `nearer`: share of the haze that is gone at the picture's bottom (0: the same all over).
+    `blend`: one of BLENDS; `level`: grey of streaks that cover (0..1, "over" only); `haze`: share of grey
+    veil (0..1) at the top of the picture, where one looks farthest; `seed`: of the streaks' places;
+    `exposure` in seconds, in which a streak falls by its length; `sway`: degrees by which the direction of
+    the fall changes over the picture; `nearer`: share of the haze that is gone at the picture's bottom (0:
+    the same all over).
     """
 
     layers: tuple[Layer, ...]
@@ -67,7 +68,7 @@ def lit(clean: Picture) -> float:
 
 
 def apply(clean: Picture, params: Streaks, time: float = 0.0) -> Rainy:
-    """Rain at `time` seconds over `clean` (H, W, 3) in 0..1: the streaks of time 0, fallen by their speeds."""
+    """Rain at `time` seconds over `clean` (H, W, 3) in 0..1: the streaks of time 0, each fallen on."""
     height, width = clean.shape[:2]
     field, exposures = bend(params, height, width), time / params.exposure
     falling = np.zeros((height, width), np.float32)

@@ -57,7 +57,7 @@ def alone(sample: Callable[[np.random.Generator, int, int], object]) -> Sampler:
 
 
 def scene(size: int) -> Picture:
-    """A made picture of (size, size, 3): smooth colours, edges and texture, which a codec takes its time for."""
+    """A made picture of (size, size, 3): smooth colours, edges and texture, which keep a codec busy."""
     rng = np.random.default_rng(0)
     smooth = cv2.resize(rng.random((5, 5, 3), np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
     blocks = cv2.resize(rng.random((12, 12, 3), np.float32), (size, size), interpolation=cv2.INTER_NEAREST)

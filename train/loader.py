@@ -11,16 +11,9 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from derain.engines.errors import DerainError, UsageError
-from derain.train.degradations.rain import Map, Picture
 from derain.train.layouts import Pair
 from derain.train.pair_crops import PairCrops, PatchOptions
-from derain.train.patches import Batch
-
-
-def tensors(rainy: Picture, clean: Picture, attention: Map) -> Batch:
-    """(3, P, P), (3, P, P) and (1, P, P) float32."""
-    rgb = [torch.from_numpy(np.ascontiguousarray(a.transpose(2, 0, 1))) for a in (rainy, clean)]
-    return rgb[0], rgb[1], torch.from_numpy(np.ascontiguousarray(attention[None]))
+from derain.train.patches import Batch, tensors
 
 
 class PairPatches(IterableDataset[Batch]):

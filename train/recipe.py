@@ -24,12 +24,15 @@ class NetworkRecipe:
 class DataRecipe:
     """`photos`: folders of clean pictures, relative to the data folder. Every `hold_out`-th picture is kept
     from training. `shares`: of streaks, drops, joint and dry patches, and, where named, of dirt, snow and
-    scratches, summing to 1. `terms`: of use."""
+    scratches, summing to 1. `terms`: of use. `pairs`: folders of paired sets, relative to the data folder
+    too; `pairs_share` of the patches are then theirs and the others come of photos."""
 
     photos: tuple[str, ...]
     shares: dict[str, float]
     hold_out: int = 20
     terms: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+    pairs_share: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,8 @@ def parse(table: dict[str, Any], where: str) -> Recipe:
             f"{where} [data] shares must give streaks, drops, joint and dry, and may give dirt, snow and "
             f"scratches, none below 0 and summing to 1, not {shares}"
         )
+    if not 0 <= recipe.data.pairs_share <= 1:
+        raise UsageError(f"{where} [data] pairs_share is from 0 to 1, not {recipe.data.pairs_share}")
     if recipe.train.precision not in ("fp32", "bf16"):
         raise UsageError(f"{where} [train] precision is fp32 or bf16, not {recipe.train.precision!r}")
     return recipe

@@ -3,7 +3,6 @@
 import copy
 import logging
 import math
-import multiprocessing
 import random
 import time
 from collections.abc import Iterator
@@ -11,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from derain.engines.errors import UsageError
 from derain.train.checkpoint import State, begin_with, restore, save
-from derain.train.datasets import pictures, split
+from derain.train.datasets import pictures, read_pairs, split
+from derain.train.layouts import Pair
+from derain.train.loader import load
 from derain.train.losses import psnr_of, restoration_loss
 from derain.train.networks.registry import build_network
 from derain.train.patches import Batch, RainyPatches
@@ -68,22 +68,15 @@ def training_photos(recipe: Recipe, data: Path) -> list[Path]:
     ]
 
 
+def training_pairs(recipe: Recipe, data: Path) -> list[Pair]:
+    """The pairs of the recipe's sets."""
+    return [pair for folder in recipe.data.pairs for pair in read_pairs(data / folder)]
+
+
 def batches(recipe: Recipe, options: RunOptions, first_step: int) -> Iterator[Batch]:
     """Endless batches from `first_step` on, the same whether the run was interrupted or not."""
-    patches = RainyPatches(training_photos(recipe, options.data), recipe, first_step)
-    if not options.workers:
-        return iter(patches)
-    # Spawned, not forked: a fork of a process whose OpenCV or torch has threads hangs.
-    context = multiprocessing.get_context("spawn")
-    return iter(
-        DataLoader(
-            patches,
-            batch_size=None,
-            num_workers=options.workers,
-            prefetch_factor=4,
-            multiprocessing_context=context,
-        )
-    )
+    photos, pairs = training_photos(recipe, options.data), training_pairs(recipe, options.data)
+    return load(RainyPatches(photos, recipe, first_step, pairs), options.workers)
 
 
 def train_step(state: State, recipe: Recipe, batch: Batch, device: str) -> tuple[float, float]:

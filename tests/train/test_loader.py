@@ -1,6 +1,7 @@
 """Patches of pairs: the same for a seed whatever makes them, in bounded memory; a bad file is named once."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from derain.train.layouts import Pair
 from derain.train.loader import PairPatches, load
 from derain.train.pair_crops import PairCache, PairCrops, PatchOptions
 from derain.train.patches import Batch
+from derain.train.recipe import DataRecipe, NetworkRecipe, OptimiserRecipe, Recipe, parse
+from derain.train.trainer import RunOptions, batches
 
 OPTIONS = PatchOptions(patch=16, batch=2, seed=5)
 
@@ -132,3 +135,55 @@ def test_wrong_options_are_one_sentence(pairs: tuple[Pair, ...]) -> None:
         PatchOptions(16, 1, seed=-1)
     with pytest.raises(UsageError, match="workers takes 0 and more, not -1"):
         load(PairPatches(pairs, OPTIONS), -1)
+
+
+def recipe(share: float, patch: int = 16) -> Recipe:
+    shares = {"streaks": 0.0, "drops": 0.0, "joint": 0.0, "dry": 1.0}
+    return Recipe(
+        name="tiny",
+        network=NetworkRecipe("realtime"),
+        data=DataRecipe(("photos",), shares, hold_out=2, pairs=("set",), pairs_share=share),
+        train=OptimiserRecipe(steps=1, batch=8, patch=patch, rate=1e-3),
+    )
+
+
+def data(tmp_path: Path) -> Path:
+    plain(tmp_path / "set")
+    for n in (0, 1):
+        write(tmp_path / "photos" / f"{n}.png", np.full((32, 32, 3), 255, np.uint8))
+    return tmp_path
+
+
+def white(batch: Batch) -> int:
+    """How many of its clean patches are of the white photographs."""
+    return int((batch[1].amin(dim=(1, 2, 3)) > 0.99).sum())
+
+
+@pytest.mark.parametrize("share,least,most", [(0.0, 8, 8), (0.5, 1, 7), (1.0, 0, 0)])
+def test_a_recipe_mixes_pairs_with_photographs(share: float, least: int, most: int, tmp_path: Path) -> None:
+    made = batches(recipe(share), RunOptions(data(tmp_path), tmp_path / "run", workers=0), 0)
+    assert least <= white(next(made)) <= most
+
+
+def test_a_recipe_that_names_a_folder_without_pairs_is_told_before_the_run(tmp_path: Path) -> None:
+    folder = data(tmp_path)
+    wrong = replace(recipe(0.5), data=replace(recipe(0.5).data, pairs=("photos",)))
+    with pytest.raises(UsageError, match="photos is not a set of pairs"):
+        batches(wrong, RunOptions(folder, tmp_path / "run", workers=0), 0)
+
+
+def test_photographs_smaller_than_a_patch_are_named(tmp_path: Path) -> None:
+    made = batches(recipe(0.0, patch=33), RunOptions(data(tmp_path), tmp_path / "run", workers=0), 0)
+    with pytest.raises(DerainError, match=r"photos/1\.png is 32x32, smaller than a patch of 33x33; take"):
+        next(made)
+
+
+def test_a_share_is_from_0_to_1() -> None:
+    table = {
+        "name": "x",
+        "network": {"name": "realtime"},
+        "data": {"photos": [], "shares": {"streaks": 1, "drops": 0, "joint": 0, "dry": 0}, "pairs_share": 2},
+        "train": {"steps": 1, "batch": 1, "patch": 32, "rate": 1e-3},
+    }
+    with pytest.raises(UsageError, match=r"pairs_share is from 0 to 1, not 2"):
+        parse(table, "x.toml")

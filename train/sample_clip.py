@@ -2,7 +2,7 @@
 
     python -m derain.train.sample_clip solidWhiteRight.mp4 samples
 
-The clip is from Udacity's CarND course (MIT). Drops stay on the lens, streaks are new in every frame.
+The clip is from Udacity's CarND course (MIT). Drops stay on the lens, streaks fall through the frames.
 """
 
 import sys
@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from derain.train.degradations import raindrops, streaks
+from derain.train.degradations.compose import Shot, make
+from derain.train.degradations.raindrops import Drop, Raindrops
 from derain.train.degradations.streaks import Layer, Streaks
 
 SIZE = (768, 432)
@@ -34,10 +35,21 @@ SHOWER = Streaks(
 )
 
 
-def wet_lens(rng: np.random.Generator) -> raindrops.Raindrops:
-    """Dense drops, out of focus."""
+def wet_lens(rng: np.random.Generator) -> Raindrops:
+    """Some fifty drops of 4 to 20 pixels, out of focus."""
     width, height = SIZE
-    return raindrops.sample(rng, height, width, "dense")
+    drops = tuple(
+        Drop(
+            x=rng.uniform(0, width),
+            y=rng.uniform(0, height),
+            radius=rng.uniform(5, 15),
+            contact=rng.uniform(30, 50),
+            stretch=rng.uniform(0.9, 1.3),
+            angle=rng.normal(0, 0.5),
+        )
+        for _ in range(48)
+    )
+    return Raindrops(drops, defocus=4.0, view=3.0)
 
 
 def clean_pictures(path: Path) -> Iterator[npt.NDArray[np.float32]]:
@@ -99,13 +111,12 @@ class Clip:
 def main(source: Path, folder: Path) -> None:
     """Writes dashcam-rain.mp4 and dashcam-clean.mp4 into `folder`."""
     rng = np.random.default_rng(SEED)
-    lens, track = wet_lens(rng), sound(rng)
+    shot, track = Shot((wet_lens(rng), SHOWER)), sound(rng)
     rainy = Clip(folder / "dashcam-rain.mp4", RAINY_CRF, track)
     clean = Clip(folder / "dashcam-clean.mp4", CLEAN_CRF, None)
     for index, picture in enumerate(clean_pictures(source)):
         clean.write(picture, index)
-        wet = raindrops.apply(picture, lens).image
-        rainy.write(streaks.apply(wet, SHOWER, index / RATE).image, index)
+        rainy.write(make(picture, shot, index / RATE).rainy.image, index)
     rainy.close()
     clean.close()
 

@@ -154,15 +154,15 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def white(batch: Batch) -> int:
-    """How many of its clean patches are of the white photographs."""
-    return int((batch[1].amin(dim=(1, 2, 3)) > 0.99).sum())
+def flat(batch: Batch) -> int:
+    """How many of its clean patches are of the white photographs, though some be darkened to a night."""
+    return int((batch[1].amax(dim=(1, 2, 3)) - batch[1].amin(dim=(1, 2, 3)) < 0.05).sum())
 
 
-@pytest.mark.parametrize("share,least,most", [(0.0, 8, 8), (0.5, 1, 7), (1.0, 0, 0)])
+@pytest.mark.parametrize("share,least,most", [(0.0, 6, 8), (0.5, 2, 5), (1.0, 0, 0)])
 def test_a_recipe_mixes_pairs_with_photographs(share: float, least: int, most: int, tmp_path: Path) -> None:
     made = batches(recipe(share), RunOptions(data(tmp_path), tmp_path / "run", workers=0), 0)
-    assert least <= white(next(made)) <= most
+    assert least <= flat(next(made)) <= most
 
 
 def test_a_recipe_that_names_a_folder_without_pairs_is_told_before_the_run(tmp_path: Path) -> None:

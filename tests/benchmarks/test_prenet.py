@@ -1,0 +1,76 @@
+"""PReNet and its kin: the published figures, any size, and clean errors about weights."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from derain.benchmarks.peers import prenet
+from derain.engines.errors import DerainError, UsageError
+from derain.engines.quality import luma, psnr
+from derain.train.datasets import read_pair, read_pairs
+
+
+@pytest.mark.data
+@pytest.mark.skipif("DERAIN_DATA" not in os.environ, reason="needs the published weights and Rain100L")
+def test_prenet_restores_a_published_pair_as_its_authors_say() -> None:
+    data = Path(os.environ["DERAIN_DATA"])
+    rainy, clean = (picture[:96, :96] for picture in read_pair(read_pairs(data / "pairs" / "rain100L")[0]))
+    before = psnr(luma(rainy), luma(clean), 255)
+    gains = {}
+    for trained_on in ("Rain100L", "Rain1400"):
+        critic = prenet.load(data / "peers", trained_on)
+        gains[trained_on] = psnr(luma(critic.restore(rainy.copy())), luma(clean), 255) - before
+    assert gains["Rain100L"] > 8
+    assert gains["Rain1400"] < gains["Rain100L"] - 3
+
+
+def published(folder: Path, trained_on: str, variant: str) -> Path:
+    """A weight file with random weights in the published layout."""
+    path = folder / "prenet" / trained_on / variant / "net_latest.pth"
+    path.parent.mkdir(parents=True)
+    torch.manual_seed(3)
+    network = prenet.ProgressiveNet(variant.startswith("PReNet"), variant.endswith("_r"))
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("variant", "layers"), [("PReNet6", 32), ("PReNet6_r", 16), ("PRN6", 24), ("PRN6_r", 8)]
+)
+def test_each_variant_loads_and_restores_any_size(tmp_path: Path, variant: str, layers: int) -> None:
+    path = published(tmp_path, "Rain100H", variant)
+    assert len(torch.load(path, weights_only=True)) == layers
+    critic = prenet.load(tmp_path, "Rain100H", variant)
+    assert critic.judges == ("rain100h",)
+    assert critic.name == f"{variant.replace('6', '')} Rain100H"
+    rainy = np.random.default_rng(0).integers(0, 256, (7, 13, 3)).astype(np.uint8)
+    restored = critic.restore(rainy)
+    assert restored.shape == rainy.shape and restored.dtype == np.uint8
+    assert np.array_equal(restored, critic.restore(rainy))
+
+
+def test_a_network_that_finds_nothing_gives_the_picture_back(tmp_path: Path) -> None:
+    path = published(tmp_path, "Rain100L", "PRN6_r")
+    torch.save({k: torch.zeros_like(v) for k, v in torch.load(path, weights_only=True).items()}, path)
+    rainy = np.arange(5 * 6 * 3, dtype=np.uint8).reshape(5, 6, 3)
+    assert np.array_equal(prenet.load(tmp_path, "Rain100L", "PRN6_r").restore(rainy), rainy)
+
+
+def test_missing_weights_are_told_with_their_place(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no weights prenet/Rain100L/PReNet6/net_latest.pth in .*--peers"):
+        prenet.critics(tmp_path)
+
+
+def test_a_file_with_other_weights_is_told(tmp_path: Path) -> None:
+    path = published(tmp_path, "Rain100L", "PRN6")
+    with pytest.raises(DerainError, match="does not hold the weights of PReNet6"):
+        path.rename(tmp_path / "net")
+        (tmp_path / "prenet/Rain100L/PReNet6").mkdir()
+        (tmp_path / "net").rename(tmp_path / "prenet/Rain100L/PReNet6/net_latest.pth")
+        prenet.load(tmp_path, "Rain100L")
+    (tmp_path / "prenet/Rain100L/PReNet6/net_latest.pth").write_bytes(b"no weights")
+    with pytest.raises(DerainError, match="does not hold the weights of PReNet6"):
+        prenet.load(tmp_path, "Rain100L")

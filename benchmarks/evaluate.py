@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from derain.benchmarks.evaluation.tables import HEADER, as_csv, table
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.commands.options import whole_option
-from derain.train.evaluate import RGB
+from derain.train.evaluate import RGB, Run
 
 SHEET = 6
 """Pairs on the picture of the worst."""
@@ -41,11 +42,11 @@ class Wishes:
 
 
 def measure(
-    one: CaseSet, contestants: Sequence[Contestant], wishes: Wishes, folder: Path | None
+    one: CaseSet, contestants: Sequence[Contestant], wishes: Wishes, folder: Path | None, run: Run
 ) -> tuple[Row, list[Sample], list[Sample]]:
     """(summary, samples for the page, samples of the worst) of a set."""
     keep = [Writer(folder / safe(one.title), [c.label for c in contestants])] if folder else []
-    measuring = Measuring(contestants, one.cases, wishes.twins, keep)
+    measuring = Measuring(contestants, one.cases, wishes.twins, keep, run)
     shown, worst = Shelf(wishes.pictures, wishes.show), Shelf(wishes.sheet)
     results = []
     bar = click.progressbar(
@@ -165,10 +166,11 @@ def command(
     wishes = Wishes(match, twins, html_pictures if html_file else 0, html_show, SHEET if sheet else 0)
     rows, shelves = [], []
     worst: list[Sample] = []
-    with output_folder(folder) as made, opened(named, EngineOptions(backend, precision, threads)) as models:
+    options = EngineOptions(backend, precision, threads)
+    with output_folder(folder) as made, opened(named, options) as models, ThreadPoolExecutor(4) as pool:
         click.echo(HEADER)
         for one in sets:
-            row, shown, worst = measure(one, models, wishes, made)
+            row, shown, worst = measure(one, models, wishes, made, pool.map)
             click.echo(table(row))
             rows.append(row)
             shelves.append(shown)

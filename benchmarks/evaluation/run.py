@@ -10,7 +10,7 @@ from derain.benchmarks.evaluation.cases import Case, Moment
 from derain.benchmarks.evaluation.contest import Contestant
 from derain.benchmarks.evaluation.figures import Harm, Result, Tally, difference
 from derain.engines.quality import luma
-from derain.train.evaluate import RGB, Area, Reference, Score, areas
+from derain.train.evaluate import RGB, Area, Run, areas, compare
 
 CLEAN_STEP = 25
 """Of a clip whose clean twin is fed too, each this many frames."""
@@ -47,12 +47,16 @@ class SetResults:
 
 @dataclass
 class Measuring:
-    """One set on its way: `contestants` in turns, `twins` of the clean pictures fed too, spread evenly."""
+    """One set on its way: `contestants` in turns, `twins` of the clean pictures fed too, spread evenly.
+
+    `run`: how `compare` goes over a picture's planes.
+    """
 
     contestants: Sequence[Contestant]
     cases: Sequence[Case]
     twins: int
     keep: Sequence[Keep] = ()
+    run: Run = map
     harms: list[list[Harm]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -82,13 +86,10 @@ class Measuring:
 
     def _moment(self, moment: Moment, tallies: Sequence[Tally]) -> Restored:
         pictures = tuple(contestant.restore(moment.rainy) for contestant in self.contestants)
-        reference, dry = Reference(moment.clean), moment.dry
-        scores: list[Score] = []
-        for picture, tally in zip((moment.rainy, *pictures), tallies, strict=True):
-            score, error = reference.compare(picture)
+        dry, compared = moment.dry, compare(moment.clean, (moment.rainy, *pictures), self.run)
+        for (score, error), tally in zip(compared, tallies, strict=True):
             tally.add(score, areas(error, moment.mask), error, dry)
-            scores.append(score)
-        return Restored(moment, pictures, scores[0].psnr_y, scores[1].psnr_y)
+        return Restored(moment, pictures, compared[0][0].psnr_y, compared[1][0].psnr_y)
 
     def _harm(self, case: Case, restored: Restored, feed: bool) -> None:
         """Keeps what was done to clean pixels: the moment's own where it was dry, else its twin if asked."""

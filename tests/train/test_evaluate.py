@@ -2,6 +2,7 @@
 
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ from skimage.metrics import structural_similarity
 from derain.engines.errors import DerainError
 from derain.engines.quality import luma
 from derain.train.datasets import Pair, read_pair, read_pairs
-from derain.train.evaluate import RGB, Area, Reference, Score, areas, mean, rain_mask, score
+from derain.train.evaluate import RGB, Area, Score, areas, compare, mean, rain_mask, score
 
 
 def picture(seed: int, height: int = 24, width: int = 32) -> RGB:
@@ -81,11 +82,11 @@ def test_ssim_leaves_the_border_out() -> None:
 
 
 def test_a_clean_picture_is_compared_with_many() -> None:
-    reference = Reference(picture(1))
-    for seed in (2, 3):
-        figures, error = reference.compare(picture(seed))
-        assert figures == score(picture(seed), picture(1))
-        assert np.allclose(error, luma(picture(seed)) - luma(picture(1)))
+    others = [picture(2), picture(3)]
+    with ThreadPoolExecutor(2) as pool:
+        compared = compare(picture(1), others, pool.map)
+    assert [figures for figures, _ in compared] == [score(other, picture(1)) for other in others]
+    assert np.allclose(compared[1][1], luma(picture(3)) - luma(picture(1)))
 
 
 def test_pictures_smaller_than_the_window_of_ssim_are_an_error() -> None:

@@ -19,6 +19,8 @@ from derain.train.synthesize_video import open_video, rain_on_video
 from derain.train.twins import Tally, make_folders, to_picture, twins_of, write_twins
 from derain.train.whole_folder import whole_folder
 
+__all__ = ["SynthesisJob", "synthesize"]
+
 PARAMS = "params"
 """The folder of the side-cars."""
 
@@ -43,7 +45,7 @@ def synthesize(job: SynthesisJob, teller: Teller | None = None) -> Report:
         except KeyboardInterrupt:
             raise Interrupted((), meter.report()) from None
         report = meter.report()
-        teller.end(End("done", 0, in_a_line(tasks, report, job.folder), (job.folder,), report))
+        teller.end(End("done", 0, in_a_line(tasks, report, job), (job.folder,), report))
     return report
 
 
@@ -102,9 +104,11 @@ def rain_on_photo(task: Task, photo: Photo, folder: Path, meter: Meter) -> SideC
     return SideCar(rain=task.rain, source=source, mask=task.mask, shot=shot, pixels=tally.total())
 
 
-def in_a_line(tasks: list[Task], report: Report, folder: Path) -> str:
-    """What was done."""
+def in_a_line(tasks: list[Task], report: Report, job: SynthesisJob) -> str:
+    """What was done, and how much of a folder was none of its business."""
     count = sum(task.is_photo for task in tasks)
     photos = f"{count} {'photo' if count == 1 else 'photos'}"
     what = photos if count == len(tasks) else counted(report.frames)
-    return f"rain on {what} in {report.seconds:.1f} s, written to {folder}"
+    others = len(set(job.input.iterdir()) - {task.path for task in tasks}) if job.input.is_dir() else 0
+    alone = f"; {others} other {'file' if others == 1 else 'files'} left alone" if others else ""
+    return f"rain on {what} in {report.seconds:.1f} s, written to {job.folder}{alone}"

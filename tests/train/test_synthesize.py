@@ -234,6 +234,14 @@ def test_a_broken_run_leaves_nothing(
     assert [p.name for p in tmp_path.iterdir()] == ["photos"]
 
 
+def test_files_that_are_no_pictures_are_left_alone_and_counted(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "notes.txt").touch()
+    assert make(photos, tmp_path / "out", "--rain", "rain100l") == 0
+    assert "rain on 3 photos" in (said := capsys.readouterr().err) and "1 other file left alone" in said
+
+
 def test_json_tells_the_end(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert make(photos, tmp_path / "out", "--rain", "rain100l", "--json") == 0
     end = json.loads(capsys.readouterr().out.splitlines()[-1])

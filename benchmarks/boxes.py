@@ -186,6 +186,13 @@ class BoxWatcher:
             for view, tally in self.tallies.items()
         ]
 
+    @property
+    def note(self) -> str:
+        """Why the figures say nothing; "" where they do."""
+        if self.tallies["clean"].reference:
+            return ""
+        return f"{self.name} found no box on the clean frames, so there is nothing to find again"
+
     def sheet(self) -> list[RGB]:
         """The frame with the most boxes on clean, as rainy, restored and clean, with the boxes drawn.
 

@@ -215,6 +215,13 @@ class MatchWatcher:
             for view, count in self.counts.items()
         ]
 
+    @property
+    def note(self) -> str:
+        """Why the figures say nothing; "" where they do."""
+        if self.pairs:
+            return ""
+        return f"no two clean frames have the {LEAST} matches that tell how they lie to each other"
+
     def sheet(self) -> list[RGB]:
         """The pair of frames where fewest rainy matches agree, as rainy, restored and clean.
 

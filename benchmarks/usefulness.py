@@ -19,7 +19,7 @@ from derain.benchmarks.views import RGB, Take, Views, check_rain, views
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.registry import open_engine
-from derain.pipeline.commands.options import network_options
+from derain.pipeline.commands.options import network_options, path_option
 from derain.pipeline.restore import Restorer
 from derain.pipeline.source import open_source
 
@@ -42,6 +42,11 @@ class Watcher(Protocol):
 
     def rows(self) -> list[dict[str, Any]]:
         """Figures of each view: its name under "view", counts, and shares, None where there is none."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """Why the figures say nothing; "" where they do."""
         ...
 
     def sheet(self) -> list[RGB]:
@@ -113,6 +118,8 @@ def check(chosen: Sequence[Look], rains: Sequence[str], files: Sequence[Path | N
     for file in files:
         if file is not None and not file.parent.is_dir():
             raise UsageError(f"there is no folder {file.parent} for {file.name}; make it first")
+        if file is not None and file.is_dir():
+            raise UsageError(f"{file} is a folder; give the name of a file in it")
     for one in chosen:
         open_source(one.take.clip).close()
         for watcher in one.watchers():
@@ -131,12 +138,24 @@ class Result:
     rain: str
     seed: int
     rows: list[dict[str, Any]]
+    note: str
     sheet: list[RGB]
 
     @property
     def head(self) -> str:
         """What stands above its table."""
         return f"{self.watcher}: {self.clip}, rain {self.rain}, seed {self.seed}"
+
+    @property
+    def text(self) -> str:
+        """Head, table and note."""
+        return "\n".join(filter(None, [self.head, table(self.rows), self.note]))
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """All but the pictures, for JSON."""
+        said = {"watcher": self.watcher, "clip": self.clip, "rain": self.rain, "seed": self.seed}
+        return {**said, "views": self.rows, "note": self.note}
 
 
 def measured(
@@ -148,17 +167,13 @@ def measured(
             watchers = one.watchers()
             look(one.take, rain, seed, restore, watchers)
             for watcher in watchers:
-                yield Result(
-                    watcher.name, one.take.clip.name, rain, seed, watcher.rows(), shrunk(watcher.sheet())
-                )
+                told = watcher.rows(), watcher.note, shrunk(watcher.sheet())
+                yield Result(watcher.name, one.take.clip.name, rain, seed, *told)
 
 
 def write_json(path: Path, network: dict[str, str], take: Take, results: Sequence[Result]) -> None:
     """Machine, network, which frames, and the figures in one object. Raises DerainError."""
-    figures = [
-        {"watcher": one.watcher, "clip": one.clip, "rain": one.rain, "seed": one.seed, "views": one.rows}
-        for one in results
-    ]
+    figures = [result.figures for result in results]
     frames = {"frames": take.frames, "every": take.every, "size": take.size}
     told = {"machine": machine(), "model": network, **frames, "results": figures}
     text = json.dumps(told, indent=1)
@@ -186,10 +201,8 @@ def cell(value: Any) -> str:
 
 
 @click.command(name="usefulness")
-@click.option(
-    "--people", type=click.Path(path_type=Path), metavar="CLIP", help="Of a camera that stands still."
-)
-@click.option("--road", type=click.Path(path_type=Path), metavar="CLIP", help="Of a camera that moves.")
+@click.option("--people", callback=path_option, metavar="CLIP", help="Of a camera that stands still.")
+@click.option("--road", callback=path_option, metavar="CLIP", help="Of a camera that moves.")
 @click.option(
     "--rain", "rains", multiple=True, default=["joint"], metavar="PRESET", help="Repeatable; or none."
 )
@@ -198,7 +211,7 @@ def cell(value: Any) -> str:
 @click.option("--every", default=1, show_default=True, type=click.IntRange(min=1), help="Take each n-th.")
 @click.option("--size", metavar="SIZE", help="Look at frames of this size.")
 @network_options
-@click.option("--detector", type=click.Path(path_type=Path), metavar="FILE", help="Your own, a .onnx file.")
+@click.option("--detector", callback=path_option, metavar="FILE", help="Your own, a .onnx file.")
 @click.option(
     "--detector-layout",
     default=LAYOUTS[0].name,
@@ -216,8 +229,12 @@ def cell(value: Any) -> str:
 @click.option(
     "--detector-class", multiple=True, type=click.IntRange(min=0), metavar="N", help="Only this. Repeatable."
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures here.")
-@click.option("--sheet", type=click.Path(path_type=Path), help="A PNG of what was found, frame by frame.")
+@click.option(
+    "--json", "json_file", callback=path_option, metavar="FILE", help="Also write the figures here."
+)
+@click.option(
+    "--sheet", callback=path_option, metavar="FILE", help="A PNG of what was found, frame by frame."
+)
 def command(
     people: Path | None,
     road: Path | None,
@@ -240,9 +257,19 @@ def command(
     """Let machines look at clean, rainy and restored frames, and say what they still see.
 
     People: boxes of moving things by MOG2 on a still camera's clip; recall and precision against those on the
-    clean frames. Road: SIFT matches between successive frames that agree with the clean frames' fundamental
-    matrix and homography. Your own detector looks at each clip too. Without --people and --road the clips are
-    those of DERAIN_DATA. --rain none shows what the network does to a dry clip.
+    clean frames, of boxes that overlap by half.
+
+    Road: SIFT matches between successive frames, per pair; the shares of them that agree with the clean
+    frames' fundamental matrix and homography, and that stand still; and the share of the clean frames'
+    agreeing matches that is kept.
+
+    Without --people and --road the clips are those of DERAIN_DATA. --rain none shows what the network does to
+    a dry clip.
+
+    Your own detector looks at each clip too. It has one float32 input (1, 3, H, W), RGB in 0..1, to which the
+    frame is letterboxed on grey (where H and W are dynamic: padded to multiples of 32), and one output of a
+    --detector-layout, in pixels of that input. Where boxes of a class overlap by more than 0.45, the best
+    stays.
     """
     options = DetectorOptions(detector_layout, detector_score, detector_class, threads)
     take = Take(Path(), frames, every, None if size is None else parse_size(size))
@@ -254,7 +281,7 @@ def command(
         network |= {"backend": engine.backend, "precision": engine.precision}
         click.echo("model {name} {version}, {backend} {precision}".format(**network))
         for result in measured(chosen, rains, seed, Restorer(engine)):
-            click.echo(f"\n{result.head}\n{table(result.rows)}")
+            click.echo(f"\n{result.text}")
             results.append(result)
     if json_file is not None:
         write_json(json_file, network, take, results)

@@ -31,6 +31,8 @@ def shrunk(pictures: Sequence[RGB]) -> list[RGB]:
 def write_sheet(path: Path, strips: Sequence[tuple[str, Sequence[RGB]]]) -> None:
     """Writes a PNG of rows, each a line of text and three pictures as `shrunk` gives. Raises DerainError."""
     rows = [row(text, pictures) for text, pictures in strips if pictures]
+    if not rows:
+        raise DerainError(f"there is nothing to draw on {path.name}: no watcher has found anything")
     _, coded = cv2.imencode(".png", np.ascontiguousarray(np.concatenate(rows)[..., ::-1]))
     save(path, coded.tobytes())
 

@@ -62,7 +62,7 @@ def same(picture: RGB) -> RGB:
 class Kept:
     """Keeps what it is shown."""
 
-    name, needs = "kept", 2
+    name, needs, note = "kept", 2, ""
 
     def __init__(self) -> None:
         self.moments: list[Views] = []
@@ -180,6 +180,23 @@ def test_a_file_without_pictures_is_a_sentence(tmp_path: Path) -> None:
         look(Take(path, 5), "none", 1, same, [Kept()])
 
 
+def test_figures_that_say_nothing_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wall without detail, on which nothing moves."""
+    flat = Clip(
+        tuple(range(42)), picture=lambda number, width, height: np.full((height, width, 3), 90, np.uint8)
+    )
+    clip, figures = flat.write(tmp_path / "wall.mp4"), tmp_path / "f.json"
+    model = onnx_models.identity(tmp_path)
+    wishes = ["--rain", "none", "--model", model, "--backend", "onnxruntime", "--json", figures]
+    assert bench("--people", clip, "--road", clip, *wishes) == 0
+    told = capsys.readouterr().out
+    assert "people found no box on the clean frames" in told
+    assert "no two clean frames have the 20 matches" in told
+    people, matches = json.loads(figures.read_text())["results"]
+    assert people["views"][0]["recall"] is None and people["note"]
+    assert (matches["views"][0]["pairs"], matches["views"][0]["left_out"]) == (0, 41)
+
+
 def test_the_table_lines_up_and_has_a_dash_for_nothing() -> None:
     rows = [{"view": "clean", "found": 12, "recall": 1.0}, {"view": "rainy", "found": 0, "recall": None}]
     assert table(rows).splitlines() == [
@@ -198,6 +215,8 @@ def test_the_table_lines_up_and_has_a_dash_for_nothing() -> None:
         (["--size", "63x48"], "--size takes"),
         (["--json", "no/such/folder.json"], "there is no folder no/such"),
         (["--sheet", "no/such/folder.png"], "there is no folder no/such"),
+        (["--sheet", "."], ". is a folder; give the name of a file in it"),
+        (["--road", ""], "--road is empty"),
         (["--detector", "missing.onnx"], "there is no detector missing.onnx"),
         (["--model", "missing.onnx"], "missing.onnx"),
     ],

@@ -34,9 +34,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
     except DerainError as error:
         raise type(error)(str(error).replace(str(temporary), str(target))) from error
     except OSError as error:
-        where = str(error.filename or target).replace(str(temporary), str(target))
         why = (error.strerror or str(error)).lower()
-        raise DerainError(f"{where}: {why}; {target} was not made") from error
+        at = "" if error.filename is None else f" at {error.filename}".replace(str(temporary), str(target))
+        raise DerainError(f"{target} was not made: {why}{at}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -208,7 +208,7 @@ def test_all_bad_photos_are_named_before_the_work(
 @pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), 1, "out: no space left on device"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "out was not made: no space left on device"),
         (KeyboardInterrupt(), 130, "interrupted after 1 frame"),
         (MemoryError(), 1, "b.png needs more memory"),
     ],

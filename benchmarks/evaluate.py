@@ -14,7 +14,7 @@ from derain.benchmarks.evaluation.contest import Contestant, entrants, opened
 from derain.benchmarks.evaluation.outputs import Writer, check_apart, output_folder, reserve, safe, write
 from derain.benchmarks.evaluation.page import page
 from derain.benchmarks.evaluation.run import Measuring, SetResults
-from derain.benchmarks.evaluation.sets import CaseSet, check, find, named_clip, titled
+from derain.benchmarks.evaluation.sets import CaseSet, Choice, check, find_all, named_clip, titled
 from derain.benchmarks.evaluation.shelf import Sample, Shelf, Show, contact_sheet
 from derain.benchmarks.evaluation.summary import Row, finite, summary
 from derain.benchmarks.evaluation.tables import HEADER, as_csv, table
@@ -75,13 +75,12 @@ def check_sheet(path: Path | None) -> None:
         raise UsageError(f"--sheet takes a name that ends in .png, .jpg or .webp, not {path}")
 
 
-def sets_of(
-    folders: Sequence[Path], clips: Sequence[tuple[Path, Path]], match: str, every: int
-) -> list[CaseSet]:
+def sets_of(folders: Sequence[Path], clips: Sequence[tuple[Path, Path]], choice: Choice) -> list[CaseSet]:
     """What the user named, each set with its cases. Raises UsageError, also for cases that won't do."""
     if not folders and not clips:
         raise UsageError("there is nothing to measure on; name folders of pairs, or --clip RAINY CLEAN")
-    sets = [find(folder, match, every) for folder in folders] + [named_clip(*pair) for pair in clips]
+    sets = [one for folder in folders for one in find_all(folder, choice)]
+    sets += [named_clip(*pair) for pair in clips]
     check(sets)
     return titled(sets)
 
@@ -99,6 +98,9 @@ PATH = click.Path(path_type=Path)
 @click.argument("pairs", nargs=-1, type=PATH)
 @click.option(
     "--clip", "clips", nargs=2, multiple=True, type=PATH, metavar="RAINY CLEAN", help="Also two clips."
+)
+@click.option(
+    "--frames", is_flag=True, help="The pictures of each set are frames of one clip, by their numbers."
 )
 @click.option("--against", multiple=True, metavar="MODEL,...", help="Models to measure beside it, in turns.")
 @click.option(
@@ -136,6 +138,7 @@ def command(
     model: str,
     pairs: tuple[Path, ...],
     clips: tuple[tuple[Path, Path], ...],
+    frames: bool,
     against: tuple[str, ...],
     every: int,
     match: str,
@@ -162,7 +165,7 @@ def command(
     check_apart([path for path in (json_file, csv_file, html_file, sheet, folder) if path])
     places = [reserve(path) for path in (json_file, csv_file, html_file, sheet)]
     named = entrants(model, against)
-    sets = sets_of(pairs, clips, match, every)
+    sets = sets_of(pairs, clips, Choice(match, every, frames))
     wishes = Wishes(match, twins, html_pictures if html_file else 0, html_show, SHEET if sheet else 0)
     rows, shelves = [], []
     worst: list[Sample] = []

@@ -1,5 +1,6 @@
 """The cases of a folder: pairs of any layout that the readers know, and clips in rainy/ and clean/."""
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -8,8 +9,12 @@ from pathlib import Path
 from derain.benchmarks.evaluation.cases import Case, PictureCase
 from derain.benchmarks.evaluation.films import NUMBERED, VIDEOS, ClipCase
 from derain.engines.errors import UsageError
+from derain.train.benchmark_manifest import NAME as MANIFEST
+from derain.train.benchmark_manifest import SetRecipe, read_manifest
 from derain.train.datasets import ENDINGS, Pair, read_pairs
 from derain.train.layouts import pictures_in
+
+log = logging.getLogger(__name__)
 
 TWINS = (("rainy", "clean"), ("input", "target"))
 MASKS = "mask"
@@ -37,16 +42,66 @@ def titled(sets: Sequence[CaseSet]) -> list[CaseSet]:
     return [replace(one, title=title) for one, title in zip(sets, titles, strict=True)]
 
 
-def find(folder: Path, match: str, every: int) -> CaseSet:
-    """Each `every`-th case with `match` in its name. Raises UsageError where there is none."""
+@dataclass(frozen=True)
+class Choice:
+    """Which cases are taken: each `every`-th with `match` in its name; `as_clip`: a set's pictures are
+    frames of one clip."""
+
+    match: str = ""
+    every: int = 1
+    as_clip: bool = False
+
+
+def find_all(folder: Path, choice: Choice) -> list[CaseSet]:
+    """The sets of a benchmark set, or the folder as one set. Raises UsageError where there is nothing."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder of pairs")
+    recipes = benchmark_sets(folder)
+    return [find(folder / recipe.name, choice) for recipe in recipes] or [find(folder, choice)]
+
+
+def find(folder: Path, choice: Choice) -> CaseSet:
+    """The folder as one set. Raises UsageError where no case is chosen."""
+    cases = find_cases(folder, choice.as_clip or is_moving(folder))
+    chosen = [case for case in cases if choice.match in case.name]
+    if not chosen:
+        raise UsageError(f"no pair whose name contains {choice.match!r} in {folder}")
+    return CaseSet(str(folder), tuple(chosen[:: choice.every]))
+
+
+def find_cases(folder: Path, as_clip: bool) -> list[Case]:
+    """All in a folder: stills and clips, or one clip of all its pictures."""
+    if as_clip:
+        return [whole_clip(folder)]
     clips = find_clips(folder)
     stills = [] if clips and not holds_stills(folder) else find_pictures(folder)
-    cases = [case for case in (*stills, *clips) if match in case.name]
-    if not cases:
-        raise UsageError(f"no pair whose name contains {match!r} in {folder}")
-    return CaseSet(str(folder), tuple(cases[::every]))
+    return [*stills, *clips]
+
+
+def benchmark_sets(folder: Path) -> tuple[SetRecipe, ...]:
+    """What the manifest of `derain benchmark-set` lists, where there is one that can be read."""
+    if not (folder / MANIFEST).is_file():
+        return ()
+    try:
+        return read_manifest(folder).sets
+    except UsageError as error:
+        log.warning("%s; the folder is read as it lies", error)
+        return ()
+
+
+def is_moving(folder: Path) -> bool:
+    """Whether a benchmark set's manifest tells the times of this set's pictures."""
+    return any(recipe.times for recipe in benchmark_sets(folder.parent) if recipe.name == folder.name)
+
+
+def whole_clip(folder: Path) -> Case:
+    """One clip of all the pictures of a set. Raises UsageError where they don't lie in two folders."""
+    for rainy, clean in TWINS:
+        if (folder / rainy).is_dir() and (folder / clean).is_dir():
+            mask = folder / MASKS
+            name = folder.resolve().name
+            return ClipCase(name, folder / rainy, folder / clean, mask if mask.is_dir() else None)
+    raise UsageError(f"{folder} is not a clip: it needs rainy/ and clean/ with numbered frames")
 
 
 def named_clip(rainy: Path, clean: Path) -> CaseSet:

@@ -1,61 +1,25 @@
 """`derain evaluate`: what it measures on pairs and clips, what it leaves behind, what it refuses."""
 
 import csv
-import json
 import math
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import onnx_models
 import pytest
-from clips import Clip, picture
+from rainy_sets import RAIN, darker, evaluate, psnr, rained, scene, write
 
 from derain.benchmarks.evaluation.cases import PictureCase
 from derain.benchmarks.evaluation.contest import Contestant, entrants, labels, opened
-from derain.benchmarks.evaluation.films import ClipCase, Matched, Still
 from derain.benchmarks.evaluation.run import Measuring, spread
-from derain.benchmarks.evaluation.sets import find
 from derain.engines.engine import EngineOptions, Pixels
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.cli import run
 from derain.train.datasets import Pair, read_rgb
-from derain.train.evaluate import RGB
 from derain.train.figures import quality
-
-RAIN = 40
-"""Grey levels that the rain of these sets adds."""
-
-
-def write(path: Path, pixels: RGB) -> None:
-    """(H, W, 3), or a mask (H, W)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
-
-
-def scene(seed: int, height: int = 24, width: int = 32) -> RGB:
-    small = np.random.default_rng(seed).integers(50, 200, (4, 4, 3), dtype=np.uint8)
-    return np.asarray(cv2.resize(small, (width, height)), np.uint8)
-
-
-def rained(clean: RGB, columns: int = 8) -> RGB:
-    """RAIN on the first columns."""
-    rainy = clean.copy()
-    rainy[:, :columns] += RAIN
-    return rainy
-
-
-def darker(folder: Path, levels: int, name: str) -> Path:
-    """A network that takes so many levels from every pixel."""
-    weights = np.eye(3, dtype=np.float32)[..., None, None]
-    bias = np.full(3, -levels / 255, np.float32)
-    return onnx_models.conv(folder, name, weights=weights, bias=bias)
 
 
 @pytest.fixture
@@ -70,19 +34,6 @@ def pairs(tmp_path: Path) -> Path:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     return onnx_models.identity(tmp_path)
-
-
-def evaluate(*words: object) -> list[Any]:
-    """The rows of --json of a run that ends well."""
-    file = next(Path(str(word)) for word in words if isinstance(word, Path)).parent / "figures.json"
-    assert run(["evaluate", *map(str, words), "--backend", "onnxruntime", "--json", str(file)]) == 0
-    rows: list[Any] = json.loads(file.read_text())
-    return rows
-
-
-def psnr(levels: float, share: float = 1.0) -> float:
-    """On Y, of grey that is `levels` off in a share of the pixels."""
-    return 20 * math.log10(255 / (levels * 219 / 255)) - 10 * math.log10(share)
 
 
 def test_a_run_prints_a_table_and_writes_what_a_card_reads(
@@ -229,105 +180,6 @@ def test_sets_of_one_name_are_told_apart(pairs: Path, model: Path, tmp_path: Pat
     assert [row["title"] for row in rows] == [f"{tmp_path.name}/set", "other/set"]
 
 
-def frames(folder: Path, *pictures: RGB) -> None:
-    for number, one in enumerate(pictures):
-        write(folder / f"{number:03d}.png", one)
-
-
-def test_a_clip_of_frames_has_flicker(tmp_path: Path, model: Path) -> None:
-    """Rain in each second frame of a moving scene: the error steps by RAIN on a quarter of the pixels."""
-    clean = [scene(n) for n in range(4)]
-    frames(tmp_path / "set" / "clean" / "walk", *clean)
-    frames(tmp_path / "set" / "rainy" / "walk", clean[0], rained(clean[1]), clean[2], rained(clean[3]))
-    still = darker(tmp_path, 10, "still")
-    (row,) = evaluate(model, tmp_path / "set", "--against", still)
-    (clip,) = row["pictures"]
-    assert (clip["name"], clip["kind"], clip["frames"]) == ("walk", "clip", 4)
-    assert row["rainy_flicker"] == row["flicker"] == pytest.approx(RAIN * 219 / 255 / 4)
-    assert row["against"]["still"]["flicker"] == pytest.approx(row["flicker"])
-    # Its frames without rain count for clean pictures; the clip's PSNR is that of the others.
-    assert row["rainy"]["psnr_y"] == pytest.approx(psnr(RAIN, 1 / 4))
-    assert row["no_harm"]["pictures"] == 2
-
-
-def film(path: Path, times: range, made: Callable[[int, int, int], RGB] = picture) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return Clip(times=list(times), options={"qp": "0"}, picture=made).write(path)
-
-
-def test_frames_of_videos_are_matched_by_their_times(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The clean one begins two frames later and has one more at its end; Matroska counts milliseconds."""
-    rainy, clean = (tmp_path / "set" / twin for twin in ("rainy", "clean"))
-    film(rainy / "a.mp4", range(10))
-    film(clean / "a.mkv", range(2, 11), lambda n, width, height: picture(n + 2, width, height))
-    (row,) = evaluate(model, tmp_path / "set")
-    (clip,) = row["pictures"]
-    assert clip["frames"] == 8 and row["clips"] == 1
-    assert clip["dry"]  # each lies beside itself
-    assert clip["note"] == (
-        "2 frames of rainy/a.mp4 without a twin, the first at 0:00:00.000; "
-        "1 frame of clean/a.mkv without a twin, the first at 0:00:00.400"
-    )
-    assert "without a twin" in capsys.readouterr().out
-
-
-def has(text: str, *words: str) -> bool:
-    return all(word in text for word in words)
-
-
-def test_clips_that_share_no_time_are_an_error(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rainy = film(tmp_path / "rainy.mp4", range(0, 5))
-    clean = film(tmp_path / "clean.mp4", range(100, 105))
-    assert run(["evaluate", str(model), "--clip", str(rainy), str(clean)]) == 1
-    assert "no frame of" in capsys.readouterr().err
-
-
-def test_a_clip_has_its_mask_from_the_set(tmp_path: Path, model: Path) -> None:
-    for twin in ("rainy", "clean"):
-        film(tmp_path / "set" / twin / "a.mp4", range(3))
-    film(tmp_path / "set" / "mask" / "a.mp4", range(3), half_white)
-    (row,) = evaluate(model, tmp_path / "set")
-    assert row["masks"] == "set" and row["rain_share"] == 0.5
-
-
-def half_white(number: int, width: int, height: int) -> RGB:
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[:, : width // 2] = 255
-    return picture
-
-
-class Endless:
-    """A film that counts the frames it gave."""
-
-    path, given = Path("film"), 0
-
-    def size(self) -> tuple[int, int]:
-        return 1, 1
-
-    def __iter__(self) -> Iterator[Still]:
-        for number in range(10**9):
-            self.given += 1
-            yield Still(Fraction(number), "", np.zeros((1, 1, 3), np.uint8))
-
-    def note(self) -> str:
-        return ""
-
-    def close(self) -> None: ...
-
-
-def test_films_are_read_frame_by_frame() -> None:
-    """However long they are, no frame is taken before its turn."""
-    films = [Endless(), Endless()]
-    for count, _ in enumerate(Matched(films), 1):
-        assert [film.given for film in films] == [count, count]
-        if count == 5:
-            break
-
-
 def test_bad_pairs_are_all_named_before_the_work(
     pairs: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -337,8 +189,13 @@ def test_bad_pairs_are_all_named_before_the_work(
     assert run(["evaluate", str(model), str(pairs)]) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert has(told.err, "3 pairs can't be measured", "pair 0 has different sizes: rainy 32x24, clean 30x30")
-    assert has(told.err, "1.png is not a picture", "2.png is 5x5, the pictures 32x24")
+    for part in (
+        "3 pairs can't be measured",
+        "pair 0 has different sizes: rainy 32x24, clean 30x30",
+        "1.png is not a picture",
+        "2.png is 5x5, the pictures 32x24",
+    ):
+        assert part in told.err
 
 
 @pytest.mark.parametrize(
@@ -380,19 +237,6 @@ def test_what_cannot_be_done_is_one_sentence_before_the_work(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_clips_without_a_twin_are_named(tmp_path: Path) -> None:
-    film(tmp_path / "set" / "rainy" / "a.mp4", range(3))
-    film(tmp_path / "set" / "clean" / "b.mp4", range(3))
-    with pytest.raises(UsageError, match=r"2 clips of .*set have no twin: a, b"):
-        find(tmp_path / "set", "", 1)
-
-
-def test_a_clip_of_two_sizes_is_a_fault(tmp_path: Path) -> None:
-    frames(tmp_path / "rainy", scene(0), scene(1, 30, 40))
-    frames(tmp_path / "clean", scene(0), scene(1))
-    assert "001.png is 40x30 where" in ClipCase("x", tmp_path / "rainy", tmp_path / "clean").fault()
-
-
 def test_a_broken_run_leaves_nothing(
     pairs: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,15 +259,3 @@ def test_a_broken_run_leaves_nothing(
 def test_a_model_named_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="b is named twice"):
         entrants("a", ["b", "b"])
-
-
-def test_it_needs_neither_torch_nor_scikit_image(pairs: Path, model: Path) -> None:
-    """Who restores pictures can measure them, with the run-time install."""
-    script = (
-        "import sys; sys.modules['torch'] = sys.modules['skimage'] = None\n"
-        "from derain.pipeline.cli import run\n"
-        f"sys.exit(run(['evaluate', {str(model)!r}, {str(pairs)!r}, '--backend', 'onnxruntime']))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "gain Y" in done.stdout

@@ -1,5 +1,6 @@
 """The mixture networks train on, and the presets that are made of several kinds."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from derain.engines.errors import UsageError
-from derain.train.degradations import camera, jrsrd, mixture
+from derain.train.degradations import camera, jrsrd, mixture, sidecar
 from derain.train.degradations.compose import Made, Shot, kind_of, make
 from derain.train.degradations.presets import PRESETS, preset
 from derain.train.degradations.rain import Picture
@@ -62,6 +63,14 @@ def test_the_camera_comes_after_the_rain_and_the_codec_last() -> None:
         assert after == [name for name in order if name in after] + codecs
         assert len(codecs) <= 1
     assert seen == {*order, "jpeg", "h264"}
+
+
+def test_every_shot_comes_back_from_a_side_car() -> None:
+    every = dict.fromkeys(mixture.RAIN, 1 / len(mixture.RAIN))
+    for seed in range(40):
+        shot = mixture.sample(rng(seed), 60, 80, every)
+        text = json.dumps(sidecar.to_json(shot, "shot"))
+        assert sidecar.from_json(Shot, json.loads(text), "shot") == shot
 
 
 def test_the_same_seed_draws_the_same_shot() -> None:

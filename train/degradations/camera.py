@@ -105,8 +105,10 @@ def sample_exposure(rng: np.random.Generator, height: int, width: int) -> Exposu
 
 
 def sample_lamp(rng: np.random.Generator, height: int, width: int) -> Lamp:
-    """Draws a lamp anywhere in the picture."""
+    """Draws a lamp anywhere in the picture: sodium to daylight, or of any colour, as signals are."""
     red, green, blue = rng.uniform(0.3, 1, 3)
+    if rng.uniform() < 0.6:
+        red, green, blue = 1.0, 0.5 + 0.5 * green, green * blue
     return Lamp(
         x=rng.uniform(0, width),
         y=rng.uniform(0, height),

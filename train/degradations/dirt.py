@@ -22,8 +22,8 @@ from derain.train.degradations.rain import Picture, Rainy, compared
 
 @dataclass(frozen=True)
 class Captured:
-    """A measured pane: its `folder`, the `sha256` of its files, and where in it the picture's corner lies. It
-    goes on mirrored beyond its borders."""
+    """A measured pane: its whole `folder`, the `sha256` of its files, and where in it the picture's corner
+    lies. It goes on mirrored beyond its borders."""
 
     folder: str
     sha256: str
@@ -133,7 +133,7 @@ def sample_captured(rng: np.random.Generator, folder: Path) -> Captured:
     """Draws where in a measured pane the picture lies."""
     height, width = read_pane(folder).alpha.shape
     left, top = int(rng.integers(width)), int(rng.integers(height))
-    return Captured(str(folder), digest(folder), left, top)
+    return Captured(str(folder.resolve()), digest(folder), left, top)
 
 
 @lru_cache(maxsize=4)
@@ -159,7 +159,7 @@ def mirrored(first: int, count: int, size: int) -> npt.NDArray[np.int64]:
     return np.minimum(index, 2 * size - 1 - index)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def pane_of(params: Dirt, height: int, width: int) -> Pane:
     """The pane at the picture's size; drawn once for all frames of a video, so that it is read-only.
 

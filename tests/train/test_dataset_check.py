@@ -44,6 +44,7 @@ PLANTS: dict[str, Callable[[RGB], RGB]] = {
     "half the size": halved,
     "brighter": brighter,
     "cropped in a corner": lambda p: cropped(p, 0.08, (0, 0)),
+    "cropped more": lambda p: cropped(p, 0.12, (0, 1)),
     "cropped all around": lambda p: cropped(p, 0.08, (0.5, 0.5)),
     "all of it": lambda p: coded(halved(cropped(p, 0.06, (1, 0.3)))),
 }

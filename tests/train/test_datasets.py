@@ -10,6 +10,7 @@ import pytest
 from paired_sets import RGB, plain, rained, scene, write
 
 from derain.engines.errors import DerainError, UsageError
+from derain.train import alignment
 from derain.train.alignment import align
 from derain.train.datasets import pictures, read_clean, read_pair, read_pairs, read_rgb, size_on_disk
 from derain.train.layouts import Pair, Problem
@@ -98,6 +99,12 @@ def test_a_shift_is_measured_under_heavy_rain(dx: int, dy: int) -> None:
         found = align(np.clip(rainy + np.maximum(streaks, 0), 0, 255).astype(np.uint8), clean)
         assert found is not None and found.peak > 20
         assert (found.dx, found.dy) == pytest.approx((dx, dy), abs=0.3)
+
+
+def test_the_shift_of_a_large_picture_is_in_its_own_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alignment, "LONGEST", 96)
+    found = align(*shifted(1, 12, -8, (144, 192)))
+    assert found is not None and (found.dx, found.dy) == pytest.approx((12, -8), abs=0.6)
 
 
 def test_pictures_without_anything_in_common_have_no_peak() -> None:

@@ -73,8 +73,31 @@ def test_drops_are_as_strong_as_real_ones_and_clean_is_clean(made: BenchmarkJob)
         assert 16.9 < psnr(read_rgb(pair.rainy), read_rgb(pair.clean), 255) < 24.1
     for pair in read_pairs(made.folder / "clean"):
         assert (read_rgb(pair.rainy) == read_rgb(pair.clean)).all()
+
+
+def test_a_clean_twin_at_night_is_in_the_light_of_the_rainy_one(made: BenchmarkJob) -> None:
     for pair in read_pairs(made.folder / "night"):
-        assert read_rgb(pair.clean).mean() < read_rgb(made.folder / "clean/clean" / f"{pair.name}.png").mean()
+        rainy, night = read_rgb(pair.rainy).astype(int), read_rgb(pair.clean).astype(int)
+        day = read_rgb(made.folder / "clean/clean" / f"{pair.name}.png").astype(int)
+        assert 2 * np.abs(rainy - night).mean() < np.abs(rainy - day).mean()
+
+
+def test_every_photo_has_its_own_rain(tmp_path: Path) -> None:
+    twins = tuple(photo(tmp_path / "photos" / name, 1) for name in ("a.png", "b.png"))
+    build(BenchmarkJob(tmp_path / "set", twins))
+    for kind in STILLS:
+        a, b = ((tmp_path / "set" / kind.name / "rainy" / path.name).read_bytes() for path in twins)
+        assert (a == b) == (kind.name == "clean")
+
+
+def test_streaks_fall_through_a_clip(tmp_path: Path) -> None:
+    still = clips.Clip(times=(0, 1), picture=lambda number, w, h: contrasts(0, w, h))
+    clip = still.write(tmp_path / "still.mp4")
+    build(BenchmarkJob(tmp_path / "set", (photo(tmp_path / "a.png", 1),), (clip,)))
+    first, second = read_pairs(tmp_path / "set/moving-streaks")
+    scene = np.abs(read_rgb(second.clean) - read_rgb(first.clean).astype(int)).mean()
+    rain = np.abs(read_rgb(second.rainy) - read_rgb(first.rainy).astype(int)).mean()
+    assert rain > 2 * scene + 2
 
 
 def test_the_manifest_tells_what_was_made_of_what(made: BenchmarkJob) -> None:

@@ -64,9 +64,11 @@ def test_twins_lie_side_by_side_and_the_mask_marks_the_rain(photos: Path, tmp_pa
 
 
 def test_the_seed_and_the_name_make_the_rain(photos: Path, tmp_path: Path) -> None:
+    photo(photos / "b.png", 0)  # the same pixels as a.png
     for name, seed in (("one", 3), ("two", 3), ("three", 4)):
         assert make(photos, tmp_path / name, "--rain", "joint", "--seed", seed) == 0
     assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert (tmp_path / "one/mask/a.png").read_bytes() != (tmp_path / "one/mask/b.png").read_bytes()
     assert (tmp_path / "one/rainy/a.png").read_bytes() != (tmp_path / "three/rainy/a.png").read_bytes()
     photo(photos / "0.png", 9)
     assert make(photos, tmp_path / "more", "--rain", "joint", "--seed", 3) == 0

@@ -94,7 +94,7 @@ def rain_on_photo(task: Task, photo: Photo, folder: Path, meter: Meter) -> SideC
     with meter.stage("rain"):
         shot = task.shot(*clean.shape[:2])
         made = make(clean, shot)
-        twins = twins_of(made, task.marks(made.rainy))
+        twins = twins_of(made, task.marks(made))
     with meter.stage("encode"):
         write_twins(folder, task.name, twins)
     meter.made()

@@ -13,9 +13,10 @@ import numpy as np
 
 from derain.engines.errors import DerainError, UsageError
 from derain.train.datasets import ENDINGS, pictures
-from derain.train.degradations.compose import Shot
+from derain.train.degradations import masks
+from derain.train.degradations.compose import Made, Shot
 from derain.train.degradations.presets import PRESETS, preset
-from derain.train.degradations.rain import Map, Rainy
+from derain.train.degradations.rain import Map
 from derain.train.degradations.sidecar import Drawn, Mask, Part, SideCar, read_sidecar
 from derain.train.whole_folder import check_new, sha256_of
 
@@ -24,14 +25,22 @@ SMALLEST = 16
 MOST_NAMED = 10
 """Files that one sentence names."""
 
-MASKS: tuple[tuple[Mask, Callable[[Rainy], Map]], ...] = (
+MASKS: tuple[tuple[Mask, Callable[[Made], Map]], ...] = (
     (
         Mask("qian", "1 where the rain changes a colour by more than 30 of 255, else 0 (Qian 2018)"),
-        lambda rainy: rainy.mask,
+        lambda made: made.rainy.mask,
     ),
     (
         Mask("attention", "the rain's largest change of a colour divided by a tenth of the range, 1 at most"),
-        lambda rainy: rainy.attention,
+        lambda made: made.rainy.attention,
+    ),
+    (
+        Mask("daiam", "the largest difference of a colour, divided by that of the picture (DAiAM 2021)"),
+        lambda made: masks.daiam(made.rainy.image, made.clean),
+    ),
+    (
+        Mask("spanet", "1 where a colour differs by half a level of 255 or more, else 0 (SPANet 2019)"),
+        lambda made: masks.spanet(made.rainy.image, made.clean),
     ),
 )
 """The masks that can be written."""
@@ -84,9 +93,9 @@ class Task:
         rng = generator(self.rain.seed, self.path.name, self.rain.variant)
         return preset(self.rain.preset).sample(rng, height, width)
 
-    def marks(self, rainy: Rainy) -> Map:
+    def marks(self, made: Made) -> Map:
         """The mask that is written."""
-        return next(made(rainy) for mask, made in MASKS if mask.name == self.mask.name)
+        return next(marked(made) for mask, marked in MASKS if mask.name == self.mask.name)
 
 
 def generator(seed: int, name: str, variant: int) -> np.random.Generator:

@@ -133,7 +133,7 @@ class Maker:
         if self._shot is None:
             self._shot = self._task.shot(*clean.shape[:2])
         made = make(clean, self._shot, self._time(frame))
-        twins = twins_of(made, self._task.marks(made.rainy), frame.pixels.dtype)
+        twins = twins_of(made, self._task.marks(made), frame.pixels.dtype)
         if self._turns:
             twins = Twins(*(self._turned(p, -self._turns) for p in (twins.rainy, twins.clean, twins.mask)))
         self._tally.add(twins)

@@ -1,8 +1,12 @@
 """Masks and patch filters as the papers define them, on cases made by hand."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
+from derain.pipeline.cli import run
 from derain.train.degradations import masks
 from derain.train.degradations.masks import Pixels
 from derain.train.degradations.rain import compared
@@ -97,3 +101,21 @@ def test_eigen_wants_a_pixel_of_rain(difference: float, chosen: bool) -> None:
     rainy[2, 2, 1] += difference
     assert masks.trains_rain(rainy, clean) is chosen
     assert masks.trains_rain(rainy * np.float32(0.01), clean * np.float32(0.01)) is False
+
+
+@pytest.mark.parametrize("name", ["qian", "attention", "daiam", "spanet"])
+def test_each_mask_can_be_written_beside_made_rain(name: str, tmp_path: Path) -> None:
+    photo = np.full((32, 40, 3), 100, np.uint8)
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", photo)[1].tobytes())
+    line = ["synthesize", tmp_path / "a.png", tmp_path / "out", "--rain", "snow", "--mask", name]
+    assert run([*map(str, line), "--no-progress"]) == 0
+    rainy, clean, mask = (
+        np.asarray(cv2.imread(str(tmp_path / "out" / twin / "a.png"), cv2.IMREAD_COLOR_RGB), np.float32)
+        for twin in ("rainy", "clean", "mask")
+    )
+    expected = getattr(masks, name)(rainy / np.float32(255), clean / np.float32(255))
+    # The mask is of the rain as it was made, which the pictures' 8 bits round.
+    most = 255 * 0.5 / 25.5 if name == "attention" else 4
+    agrees = np.abs(mask[..., 0] - 255 * expected) <= most + 1
+    assert agrees.mean() > 0.97
+    assert mask.max() == 255

@@ -30,7 +30,7 @@ from derain.train.synthesize_plan import MASKS, SynthesisJob
 @click.option(
     "--mask",
     metavar="|".join(mask.name for mask, _ in MASKS),
-    help="Which mask: over 30 of 255, or soft.  [default: qian]",
+    help="Which mask: Qian's over 30 of 255, SPANet's, or a soft one.  [default: qian]",
 )
 @click.option(
     "--from-sidecar",

@@ -38,7 +38,10 @@ def read_rgb(path: Path) -> RGB:
         data = path.read_bytes()
     except OSError as error:
         raise DerainError(f"{path} can't be read: {(error.strerror or str(error)).lower()}") from error
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    except cv2.error as error:
+        raise DerainError(f"{path} is not a picture that OpenCV reads: {error.err}") from error
     if image is None:
         raise DerainError(f"{path} is not a picture that OpenCV reads")
     return np.asarray(image, np.uint8)

@@ -115,10 +115,11 @@ def pictures_in(folder: Path) -> tuple[Path, ...]:
 
 
 def folders_in(folder: Path) -> tuple[Path, ...]:
-    """The folders directly in `folder`, sorted by name, without hidden ones and a Mac's leftovers."""
-    return tuple(
-        sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
-    )
+    """The folders directly in `folder`, sorted by name, without hidden ones, a Mac's leftovers and links that
+    lead back up."""
+    found = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
+    here = folder.resolve()
+    return tuple(sorted(p for p in found if not (p.is_symlink() and here.is_relative_to(p.resolve()))))
 
 
 def inside(folder: Path, name: str) -> Path:

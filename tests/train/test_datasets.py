@@ -1,6 +1,8 @@
 """Pairs as they come from the disk, and everything that is wrong with them told by name."""
 
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ import pytest
 from paired_sets import RGB, plain, rained, scene, write
 
 from derain.engines.errors import DerainError, UsageError
+from derain.pipeline.pictures.png import chunk
 from derain.train import alignment
 from derain.train.alignment import align
 from derain.train.datasets import pictures, read_clean, read_pair, read_pairs, read_rgb, size_on_disk
@@ -50,6 +53,11 @@ def test_files_that_can_not_be_read_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     with pytest.raises(DerainError, match=r"empty\.png is not a picture"):
         read_rgb(tmp_path / "empty.png")
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b""))
+    (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    with pytest.raises(DerainError, match=r"huge\.png is not a picture that OpenCV reads: pixels <="):
+        read_rgb(tmp_path / "huge.png")
     with pytest.raises(DerainError, match=r"none\.png can't be read: no such file"):
         read_rgb(tmp_path / "none.png")
     with pytest.raises(UsageError, match="has no pictures"):

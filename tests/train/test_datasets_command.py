@@ -90,6 +90,10 @@ def test_wrong_folders_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFi
     for arguments in (["list", "nowhere"], ["check", "nowhere"], ["check", str(tmp_path), "nowhere"]):
         assert run(["datasets", *arguments]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+    assert run(["datasets", "check", ""]) == 2
+    assert "A is empty; give the name of a file or folder" in capsys.readouterr().err
+    assert run(["datasets", "jrsrd", str(tmp_path), str(tmp_path / "out"), "--seed", "-1"]) == 2
+    assert "--seed takes a whole number from 0" in capsys.readouterr().err
     assert run(["datasets", "check", str(tmp_path)]) == 2
     assert "is not a set of pairs: it has nothing and needs rainy/ and clean/" in capsys.readouterr().err
 

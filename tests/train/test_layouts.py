@@ -143,3 +143,10 @@ def test_a_set_beside_a_list_is_read_too(tmp_path: Path) -> None:
     paired_sets.spa_data(tmp_path)
     paired_sets.spa_test(tmp_path / "test" / "small")
     assert [(one.split, len(one.pairs)) for one in read_sets(tmp_path)] == [("", 2), ("test/small", 2)]
+
+
+def test_links_that_lead_back_up_are_not_followed(tmp_path: Path) -> None:
+    plain(tmp_path / "set")
+    (tmp_path / "again").symlink_to(tmp_path)
+    (tmp_path / "other").symlink_to(tmp_path / "set")
+    assert [one.split for one in read_sets(tmp_path)] == ["other", "set"]

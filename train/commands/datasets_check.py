@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from derain.pipeline.commands.options import path_option
 from derain.train.layouts import Problem, read_sets
 from derain.train.pair_check import problems_of
 from derain.train.scenes import Fingerprint, Same, clean_pictures, fingerprint_of, same_scenes
@@ -17,8 +18,8 @@ T = TypeVar("T")
 
 
 @click.command("check")
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path), required=False)
+@click.argument("a", callback=path_option)
+@click.argument("b", callback=path_option, required=False)
 @click.option("--json", "as_json", is_flag=True, help="What was found as a JSON object.")
 @click.pass_context
 def command(ctx: click.Context, a: Path, b: Path | None, as_json: bool) -> None:

@@ -5,19 +5,21 @@ from pathlib import Path
 
 import click
 
+from derain.pipeline.commands.options import path_option
+from derain.train.commands.options import seed_option
 from derain.train.jrsrd_set import build
 
 
 @click.command("jrsrd")
-@click.argument("qian", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
-@click.option("--seed", default=7, show_default=True, type=click.IntRange(min=0), help="Of the streaks.")
-def command(qian: Path, output: Path, seed: int) -> None:
+@click.argument("qian", callback=path_option)
+@click.argument("output", callback=path_option)
+@click.option("--seed", callback=seed_option, metavar="N", help="Another seed, other streaks.  [default: 7]")
+def command(qian: Path, output: Path, seed: int | None) -> None:
     """Build JRSRD in the new folder OUTPUT: streaks of four intensities over the raindrop set in QIAN.
 
     QIAN is the whole set (train, test_a, test_b) or one split. The same seed gives the same pictures.
     """
-    count = build(qian, output, seed, tell)
+    count = build(qian, output, 7 if seed is None else seed, tell)
     click.echo(f"{output}: {count} pairs")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from derain.engines.errors import DerainError
+from derain.pipeline.commands.options import path_option
 from derain.train.datasets import size_on_disk
 from derain.train.layouts import PairedSet, read_sets
 
@@ -52,7 +53,7 @@ def line(found: Row) -> str:
 
 
 @click.command("list")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", callback=path_option)
 @click.option("--json", "as_json", is_flag=True, help="The same as a JSON list.")
 def command(folder: Path, as_json: bool) -> None:
     """Say which sets of pairs lie in FOLDER: layout, split, pairs, clean pictures and their sizes."""

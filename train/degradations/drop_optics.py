@@ -54,8 +54,8 @@ def surroundings(clean: Picture, params: Raindrops) -> Picture:
     away = np.linspace(0, 1, rows, dtype=np.float32)[:, None, None]
     top = scene[: max(1, rows // 4)].mean(axis=(0, 1))
     light = np.maximum(sky_colour(clean, params), top)
-    above = scene + (light - scene) * np.minimum(away * 3, 1)
-    ground = scene[-max(1, rows // 3) :].mean(axis=(0, 1)) * np.float32(0.6)
+    above = scene + (light - scene) * np.minimum(away * 2, 1)
+    ground = scene[-max(1, rows // 3) :].mean(axis=(0, 1)) * np.float32(0.75)
     below = scene[::-1] + (ground - scene[::-1]) * np.minimum(away * 2, 1)
     return np.concatenate([above[::-1], scene, below])
 
@@ -80,6 +80,7 @@ def refracted(clean: Picture, water: Water, params: Raindrops, margin: int) -> P
         borderMode=cv2.BORDER_REFLECT_101,
     )
     dark = 1 - np.float32(params.rim) * (1 - passed)
+    seen = seen + np.float32(params.glow) * (sky_colour(clean, params) - seen)
     return np.asarray(seen * dark[..., None], np.float32)
 
 

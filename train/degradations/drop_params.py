@@ -82,10 +82,11 @@ class Raindrops:
     """Everything on one lens or pane, and how it is seen.
 
     `defocus`: radius in pixels of the disc into which the lens blurs a point of the glass, 0 for sharp;
-    `view`: focal length in widths of the picture: the shorter, the less of the scene a drop gathers;
-    `sky`: level (0..1) of the light above the picture's top in a day's scene, `tint` its colour, from -1
-    (warm) to 1 (blue); `rim`: how dark drops are where no light passes, 0..1; `clear`: share of the light
-    behind a drop that reaches the lens straight, 0..1, for drops that are thin films.
+    `view`: focal length in widths of the picture: the shorter, the less of the scene a drop gathers; `sky`:
+    level (0..1) of the light above the picture's top in a day's scene, `tint` its colour, from -1 (warm) to 1
+    (blue); `glow`: share of that light which every part of a drop scatters; `rim`: how dark drops are where
+    no light passes, 0..1; `clear`: share of the light behind a drop that reaches the lens straight, 0..1, for
+    drops that are thin films.
     """
 
     drops: tuple[Drop, ...]
@@ -95,5 +96,6 @@ class Raindrops:
     view: float = 1.0
     sky: float = 0.9
     tint: float = 0.2
+    glow: float = 0.0
     rim: float = 0.6
     clear: float = 0.0

@@ -16,9 +16,9 @@ SMALL = 4.5
 class Style:
     """`name`, its `share` in the training mixture, and ranges to draw from, (low, high); those named * evenly
     in their logarithm. `radius`* of a middling drop and `spread` of its logarithm; `coverage`* share of the
-    glass under water; `contact` in degrees; `defocus`* in pixels; `view`* in widths; `sky` level; `clear`
-    share; `small`: mist's share of the coverage; `sliding`: chance that a drop slides, `lobed`: that it has
-    lobes; `wiped`: chance of a wiper."""
+    glass under water; `contact` in degrees; `defocus`* in pixels; `view`* in widths; `sky` level; `glow` and
+    `clear` share; `small`: mist's share of the coverage; `sliding`: chance that a drop slides, `lobed`: that
+    it has lobes; `wiped`: chance of a wiper."""
 
     name: str
     share: float
@@ -29,6 +29,7 @@ class Style:
     defocus: tuple[float, float]
     view: tuple[float, float]
     sky: tuple[float, float]
+    glow: tuple[float, float]
     clear: tuple[float, float]
     small: tuple[float, float]
     sliding: float
@@ -40,15 +41,16 @@ STYLES: tuple[Style, ...] = (
     Style(
         "dense",
         0.35,
-        radius=(4, 8),
-        spread=(0.3, 0.5),
-        coverage=(0.18, 0.35),
-        contact=(25, 50),
-        defocus=(1.5, 5),
-        view=(0.7, 1.6),
+        radius=(6, 11),
+        spread=(0.3, 0.45),
+        coverage=(0.19, 0.32),
+        contact=(32, 52),
+        defocus=(2.5, 8),
+        view=(2, 4),
         sky=(0.85, 1.0),
+        glow=(0.05, 0.3),
         clear=(0, 0.1),
-        small=(0.2, 0.5),
+        small=(0.15, 0.4),
         sliding=0.02,
         lobed=0.3,
         wiped=0,
@@ -56,15 +58,16 @@ STYLES: tuple[Style, ...] = (
     Style(
         "soft",
         0.30,
-        radius=(4, 12),
-        spread=(0.3, 0.5),
-        coverage=(0.2, 0.4),
-        contact=(15, 45),
-        defocus=(5, 14),
-        view=(0.7, 1.6),
-        sky=(0.8, 1.0),
+        radius=(7, 13),
+        spread=(0.3, 0.45),
+        coverage=(0.16, 0.28),
+        contact=(30, 50),
+        defocus=(8, 16),
+        view=(2, 4),
+        sky=(0.85, 1.0),
+        glow=(0.05, 0.3),
         clear=(0, 0.1),
-        small=(0.1, 0.3),
+        small=(0.05, 0.2),
         sliding=0.01,
         lobed=0.3,
         wiped=0,
@@ -77,8 +80,9 @@ STYLES: tuple[Style, ...] = (
         coverage=(0.05, 0.6),
         contact=(12, 60),
         defocus=(0.3, 18),
-        view=(0.5, 2.5),
+        view=(0.6, 4),
         sky=(0.45, 1.0),
+        glow=(0, 0.4),
         clear=(0, 0.5),
         small=(0, 0.5),
         sliding=0.05,
@@ -131,6 +135,7 @@ def draw(rng: np.random.Generator, height: int, width: int, style: Style) -> Rai
         view=evenly(rng, *style.view),
         sky=rng.uniform(*style.sky),
         tint=rng.uniform(-0.5, 1.0),
+        glow=rng.uniform(*style.glow),
         rim=rng.uniform(0.2, 0.9),
         clear=rng.uniform(*style.clear) if rng.uniform() < 0.5 else style.clear[0],
     )

@@ -1,5 +1,9 @@
 """Boxes: what overlaps, what is the same thing, how it is counted, and what moves before a still camera."""
 
+import os
+from itertools import islice
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -7,6 +11,7 @@ import pytest
 from derain.benchmarks.boxes import Boxes, BoxWatcher, MovingPeople, Tally, checked, overlaps, pair
 from derain.benchmarks.views import RGB, Views
 from derain.engines.errors import DerainError
+from derain.pipeline.source import open_source
 
 
 def boxes(*rows: tuple[float, ...]) -> Boxes:
@@ -150,3 +155,18 @@ def test_the_sheet_draws_the_fullest_frame_green_red_and_blue() -> None:
     assert [tuple(rainy[at]) for at in ((10, 20), (50, 60), (10, 60))] == [green, red, blue]
     assert [tuple(picture[10, 60]) for picture in (restored, clean)] == [green, green]
     assert (views[1] == 1).all(), "drawn on a copy"
+
+
+@pytest.mark.data
+def test_the_people_of_a_surveillance_clip_are_found() -> None:
+    """Five to seven walk about in the first seconds of vtest.avi, some of them as pairs or behind a sign."""
+    folder = os.environ.get("DERAIN_DATA")
+    if not folder:
+        pytest.skip("DERAIN_DATA does not name the data folder")
+    people = MovingPeople()
+    with open_source(Path(folder) / "clips" / "vtest.avi") as source:
+        found = [people(frame.pixels.astype(np.uint8, copy=False)) for frame in islice(source, 60)]
+    counted = found[MovingPeople.warm_up :]
+    assert all(3 <= len(boxes) <= 6 for boxes in counted)
+    sides = np.concatenate(counted)[:, 2:4] - np.concatenate(counted)[:, :2]
+    assert (sides[:, 1] > sides[:, 0]).mean() > 0.8, "people stand"

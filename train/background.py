@@ -24,6 +24,9 @@ Samples: TypeAlias = npt.NDArray[Any]
 
 Ranks: TypeAlias = npt.NDArray[np.uint16]
 
+LEAST_INSIDE = 0.01
+"""Pixels between black and white that decide the rank alone, as a share of those at the ends."""
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -66,46 +69,75 @@ def mode_ranks(in_order: Samples) -> tuple[Ranks, Ranks]:
     return last + np.uint16(1) - longest, last + np.uint16(1)
 
 
+def value_at(in_order: Samples, ranks: Ranks) -> Samples:
+    """Each pixel's value at a rank of its own, without the first axis."""
+    picked: Samples = np.take_along_axis(in_order, ranks[None].astype(np.int64), axis=0)[0]
+    return picked
+
+
 def mode(frames: Samples) -> Samples:
     """Each pixel's most frequent value (eq. 2), the darkest of equally frequent ones."""
     in_order = ordered(frames)
     first, _ = mode_ranks(in_order)
-    picked: Samples = np.take_along_axis(in_order, first[None].astype(np.int64), axis=0)[0]
-    return picked
+    return value_at(in_order, first)
 
 
 class Crossings:
-    """Counts, part after part of a picture, how many pixels' ranges each rank lies in (eq. 4)."""
+    """Counts, part after part of a picture, how many pixels' ranges each rank lies in (eq. 4).
+
+    A pixel whose mode is black or white is not counted, as long as some others are there: what lay beyond was
+    cut off by the camera, so its range is far too long on one side. A white sky would else draw the rank up
+    into the rain of all that is darker, a case that the paper does not speak of.
+    """
+
+    def __init__(self, frames: int) -> None:
+        self._inside, self._cut_off = Tally(frames), Tally(frames)
+
+    def add(self, in_order: Samples) -> None:
+        """Further pixels, as `ordered` gives them."""
+        ranks = mode_ranks(in_order)
+        modes = value_at(in_order, ranks[0]) >> (8 * (in_order.itemsize - 1))
+        inside = (modes > 0) & (modes < 255)
+        self._inside.add(ranks, inside)
+        self._cut_off.add(ranks, ~inside)
+
+    def best(self) -> Ranking:
+        """The rank in most ranges. Raises ValueError where no pixels were added."""
+        enough = self._inside.pixels > LEAST_INSIDE * self._cut_off.pixels
+        return (self._inside if enough else self._cut_off).best()
+
+
+class Tally:
+    """How many of some pixels' ranges each of `frames` ranks lies in."""
 
     def __init__(self, frames: int) -> None:
         self._steps = np.zeros(frames + 1, np.int64)
-        self._pixels = 0
+        self.pixels = 0
 
-    def add(self, ranks: tuple[Ranks, Ranks]) -> None:
-        """The ranges of further pixels, as `mode_ranks` gives them."""
-        size = len(self._steps)
-        first, after = ranks
-        self._steps += np.bincount(first.ravel(), minlength=size) - np.bincount(after.ravel(), minlength=size)
-        self._pixels += first.size
+    def add(self, ranks: tuple[Ranks, Ranks], those: npt.NDArray[np.bool_]) -> None:
+        """The ranges that begin and end at `ranks`, where `those` is True."""
+        for sign, at in zip((1, -1), ranks, strict=True):
+            self._steps += sign * np.bincount(at[those], minlength=len(self._steps))
+        self.pixels += int(those.sum())
 
     def best(self) -> Ranking:
         """The rank in most ranges; of equally good ones the middle, far from rain and from dark outliers.
 
         Raises ValueError where no pixels were added.
         """
-        if not self._pixels:
+        if not self.pixels:
             raise ValueError("no pixels were counted")
         counts = np.cumsum(self._steps)[:-1]
         equal = np.flatnonzero(counts == counts.max())
         rank = int(equal[(len(equal) - 1) // 2])
-        return Ranking(rank, len(counts), float(counts[rank]) / self._pixels)
+        return Ranking(rank, len(counts), float(counts[rank]) / self.pixels)
 
 
 def find_ranking(parts: Iterable[Samples], frames: int) -> Ranking:
     """Eqs. 2-4 over a picture that comes in `parts`, each (frames, ...) of its pixels."""
     crossings = Crossings(frames)
     for part in parts:
-        crossings.add(mode_ranks(ordered(part)))
+        crossings.add(ordered(part))
     return crossings.best()
 
 
@@ -119,6 +151,6 @@ def background(frames: Samples) -> tuple[Samples, Ranking]:
     """The background of `frames`, and the rank that it is made of; all in memory."""
     in_order = ordered(frames)
     crossings = Crossings(len(frames))
-    crossings.add(mode_ranks(in_order))
+    crossings.add(in_order)
     ranking = crossings.best()
     return in_order[ranking.rank].copy(), ranking

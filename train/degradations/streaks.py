@@ -110,13 +110,13 @@ def sample_layer(rng: np.random.Generator, angle: float, heavy: float, scale: fl
         angle=angle + rng.normal(0, 3),
         length=scale * between(rng, 8, 70),
         width=scale * between(rng, 0.5, 2.6),
-        coverage=between(rng, 0.015, 0.10) * (1 + 4 * heavy),
-        brightness=rng.uniform(0.10, 0.55) + 0.4 * heavy * rng.uniform(),
+        coverage=between(rng, 0.015, 0.14) * (1 + 4 * heavy),
+        brightness=rng.uniform(0.10, 0.60) + 0.4 * heavy * rng.uniform(),
         taper=rng.uniform(0.02, 0.4),
         flatness=rng.uniform(2, 6) if rng.uniform() < 0.4 else 2.0,
         jitter=rng.uniform(0, 3),
         variety=rng.uniform(0, 0.4),
-        spread=rng.uniform(0.3, 2),
+        spread=rng.uniform(0.1, 1.5),
     )
 
 
@@ -167,14 +167,15 @@ def rain100h(rng: np.random.Generator, scale: float) -> Streaks:
     heavy = rng.uniform()
     curtain = Layer(
         angle=angle,
-        length=scale * rng.uniform(30, 60),
-        width=scale * rng.uniform(1.2, 2.4),
+        length=scale * rng.uniform(35, 70),
+        width=scale * rng.uniform(1.2, 2.2),
         coverage=0.10 + 0.8 * heavy,
-        brightness=0.32 + 0.38 * heavy,
-        taper=rng.uniform(0.3, 0.8),
+        brightness=0.26 + 0.34 * heavy,
+        taper=rng.uniform(0.2, 0.7),
+        flatness=rng.uniform(2, 5),
         jitter=0.7,
         variety=0.25,
-        spread=1.5,
+        spread=rng.uniform(0.5, 1.2),
     )
     lines = tuple(
         Layer(

@@ -17,7 +17,7 @@ from derain.benchmarks.evaluation.run import Measuring, SetResults
 from derain.benchmarks.evaluation.sets import CaseSet, Choice, check, find_all, named_clip, titled
 from derain.benchmarks.evaluation.shelf import Sample, Shelf, Show, contact_sheet
 from derain.benchmarks.evaluation.summary import Row, finite, summary
-from derain.benchmarks.evaluation.tables import HEADER, as_csv, table
+from derain.benchmarks.evaluation.tables import as_csv, header, table
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.commands.options import whole_option
@@ -171,7 +171,7 @@ def command(
     worst: list[Sample] = []
     options = EngineOptions(backend, precision, threads)
     with output_folder(folder) as made, opened(named, options) as models, ThreadPoolExecutor(4) as pool:
-        click.echo(HEADER)
+        click.echo(header([one.label for one in models]))
         for one in sets:
             row, shown, worst = measure(one, models, wishes, made, pool.map)
             click.echo(table(row))

@@ -26,6 +26,8 @@ def quality(path: Path) -> dict[str, str]:
 def gain(row: dict[str, Any]) -> str:
     """One set in words; a set whose rainy pictures are clean has no gain to tell."""
     restored, rainy = row["restored"]["psnr_y"], row["rainy"]["psnr_y"]
+    if restored is None:
+        return "equal to the clean pictures"
     return f"{restored:.2f} dB" + ("" if rainy is None else f" ({restored - rainy:+.2f})")
 
 

@@ -8,18 +8,29 @@ import numpy as np
 
 from derain.benchmarks.evaluation.summary import COLUMNS, Row, as_rainy, models_of
 
-HEADER = (
-    f"{'set':28} {'n':>4} {'':16} {'PSNR Y':>7} {'SSIM Y':>7} {'PSNR RGB':>9} {'SSIM RGB':>9} {'gain Y':>7} "
-    f"{'in rain':>8} {'rain-free':>9} {'flicker':>8}"
-)
 FORMS = ("7.2f", "7.4f", "9.2f", "9.4f", "+7.2f", "8.2f", "9.2f", "8.3f")
 CSV_HEADER = ("set", "picture", "kind", "frames", "rain_share", "model", *(name for name, _ in COLUMNS))
 
 
+def header(labels: Sequence[str]) -> str:
+    """The first line, above every set's."""
+    return (
+        f"{'set':28} {'n':>4} {'':{width(labels)}} {'PSNR Y':>7} {'SSIM Y':>7} {'PSNR RGB':>9} "
+        f"{'SSIM RGB':>9} {'gain Y':>7} {'in rain':>8} {'rain-free':>9} {'flicker':>8}"
+    )
+
+
+def width(labels: Sequence[str]) -> int:
+    """Of the column that says whose figures they are."""
+    return max(len(label) for label in ("rainy", *labels))
+
+
 def table(row: Row) -> str:
     """The printed lines of a set: the rainy means, each model's, and what they do to clean pictures."""
-    lines = [line(row["title"], str(row["pairs"]), "rainy", as_rainy(row), gain=False)]
-    lines += [line("", "", model["model"], model) for model in models_of(row)]
+    models = models_of(row)
+    wide = width([model["model"] for model in models])
+    lines = [line(row["title"], str(row["pairs"]), f"{'rainy':{wide}}", as_rainy(row), gain=False)]
+    lines += [line("", "", f"{model['model']:{wide}}", model) for model in models]
     lines += [harm(model) for model in models_of(row) if model["no_harm"]]
     if row["dry"] and row["dry"] < row["pairs"]:
         lines.append(
@@ -35,7 +46,7 @@ def line(name: str, count: str, who: str, figures: Row, gain: bool = True) -> st
     for (column, value), form in zip(COLUMNS, FORMS, strict=True):
         hidden = np.isnan(value(figures)) or (column == "gain_y" and not gain)
         cells.append(" " * int(form.strip("+").split(".")[0]) if hidden else f"{value(figures):{form}}")
-    return f"{name[-28:]:28} {count:>4} {who[-16:]:16} {' '.join(cells)}".rstrip()
+    return f"{name[-28:]:28} {count:>4} {who} {' '.join(cells)}".rstrip()
 
 
 def harm(model: Row) -> str:

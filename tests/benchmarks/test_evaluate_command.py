@@ -12,13 +12,16 @@ import onnx_models
 import pytest
 from rainy_sets import RAIN, darker, evaluate, psnr, rained, scene, write
 
-from derain.benchmarks.evaluation.cases import PictureCase
+from derain.benchmarks.evaluation.cases import Moment, PictureCase
 from derain.benchmarks.evaluation.contest import Contestant, entrants, labels, opened
-from derain.benchmarks.evaluation.run import Measuring, spread
+from derain.benchmarks.evaluation.figures import Figures, Result
+from derain.benchmarks.evaluation.run import Measuring, Restored, spread
+from derain.benchmarks.evaluation.shelf import Shelf, Show
 from derain.engines.engine import EngineOptions, Pixels
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.cli import run
 from derain.train.datasets import Pair, read_rgb
+from derain.train.evaluate import Areas, Score
 from derain.train.figures import quality
 
 
@@ -172,6 +175,32 @@ def test_restored_pictures_are_written_by_set_and_model(pairs: Path, model: Path
     assert written == [f"set/{who}/{n}.png" for who in ("dark", "identity") for n in range(3)]
     wanted = read_rgb(pairs / "rainy" / "1.png").astype(int) - 10
     assert np.array_equal(read_rgb(tmp_path / "restored" / "set" / "dark" / "1.png"), wanted)
+
+
+def test_the_sheet_shows_the_worst_first(pairs: Path, model: Path, tmp_path: Path) -> None:
+    """Rainy, restored and clean in boxes of 320x240, a row for each pair."""
+    write(pairs / "rainy" / "2.png", scene(2) // 2)
+    evaluate(darker(tmp_path, 10, "dark"), pairs, "--sheet", tmp_path / "sheet.png")
+    sheet = read_rgb(tmp_path / "sheet.png")
+    assert sheet.shape == (3 * 240, 3 * 320, 3)
+    assert np.array_equal(sheet[12:24, 640:672], scene(2)[12:])
+
+
+@pytest.mark.parametrize(
+    ("show", "wanted"),
+    [("worst", [30, 31, 32]), ("best", [37, 38, 39]), ("both", [30, 31, 39])],
+)
+def test_the_page_keeps_the_pictures_asked_for(show: Show, wanted: list[int]) -> None:
+    """Ten pass by in any order; three are kept, however many there are."""
+    shelf = Shelf(3, show)
+    flat = np.full((12, 12, 3), 100, np.uint8)
+    moment = Moment(flat, flat, np.zeros((12, 12), bool))
+    for case in np.random.default_rng(1).permutation(10):
+        figures = [Figures(Score(psnr, 1, 1, 1), Areas()) for psnr in (20.0, 30.0 + case)]
+        result = Result(str(case), "picture", 1, False, False, figures[0], (figures[1],))
+        shelf.offer(int(case), result, Restored(moment, (flat,), 20, 30.0 + case))
+    assert [sample.result.restored[0].score.psnr_y for sample in shelf.samples] == wanted
+    assert [sample.result.name for sample in shelf.samples] == [str(psnr - 30) for psnr in wanted]
 
 
 def test_sets_of_one_name_are_told_apart(pairs: Path, model: Path, tmp_path: Path) -> None:

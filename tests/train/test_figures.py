@@ -14,9 +14,10 @@ def test_quality_tells_the_gain_where_there_is_one(tmp_path: Path) -> None:
     rows = [
         {"set": "pairs/rain100L", "match": "", "rainy": {"psnr_y": 26.9}, "restored": {"psnr_y": 29.456}},
         {"set": "own/clean", "match": "day", "rainy": {"psnr_y": None}, "restored": {"psnr_y": 40.0}},
+        {"set": "own/same", "match": "", "rainy": {"psnr_y": None}, "restored": {"psnr_y": None}},
     ]
     path.write_text(json.dumps(rows))
-    assert quality(path) == {"rain100L": "29.46 dB (+2.56)", "clean day": "40.00 dB"}
+    assert quality(path) == {"rain100L": "29.46 dB (+2.56)", "clean day": "40.00 dB", "same": "equal to the clean pictures"}
 
 
 def test_speed_tells_size_rate_and_processor(tmp_path: Path) -> None:

@@ -17,7 +17,11 @@ def test_quality_tells_the_gain_where_there_is_one(tmp_path: Path) -> None:
         {"set": "own/same", "match": "", "rainy": {"psnr_y": None}, "restored": {"psnr_y": None}},
     ]
     path.write_text(json.dumps(rows))
-    assert quality(path) == {"rain100L": "29.46 dB (+2.56)", "clean day": "40.00 dB", "same": "equal to the clean pictures"}
+    assert quality(path) == {
+        "rain100L": "29.46 dB (+2.56)",
+        "clean day": "40.00 dB",
+        "same": "equal to the clean pictures",
+    }
 
 
 def test_speed_tells_size_rate_and_processor(tmp_path: Path) -> None:

@@ -131,6 +131,7 @@ def drift(reference: Grey, other: Grey, corners: npt.NDArray[np.float32], scale:
 
     None where most corners went their own ways, or too few were found again to tell.
     """
+    other = lit_alike(other, reference)
     there, forth, _ = cv2.calcOpticalFlowPyrLK(reference, other, corners, None)
     back, again, _ = cv2.calcOpticalFlowPyrLK(other, reference, there, None)
     home = np.abs(back - corners).max(axis=(1, 2)) < STAY / 2
@@ -141,6 +142,13 @@ def drift(reference: Grey, other: Grey, corners: npt.NDArray[np.float32], scale:
     if np.mean(np.hypot(*(paths - together).T) < STAY) < 0.5:
         return None
     return float(np.hypot(*together)) * scale
+
+
+def lit_alike(other: Grey, reference: Grey) -> Grey:
+    """`other` with the mean and contrast of `reference`: a lamp that goes out is no camera that moves."""
+    gain = float(reference.std()) / max(float(other.std()), 1.0)
+    lit = (np.arange(256) - other.mean()) * gain + reference.mean()
+    return np.asarray(cv2.LUT(other, np.clip(lit, 0, 255).astype(np.uint8)), np.uint8)
 
 
 def median(frames: Grey) -> Grey:

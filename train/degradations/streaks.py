@@ -164,13 +164,13 @@ def rain100l(rng: np.random.Generator, scale: float) -> Streaks:
 def rain100h(rng: np.random.Generator, scale: float) -> Streaks:
     """Dense: a thick curtain of blurred noise, mostly steep, and sharp lines in up to two more directions."""
     angle = float(rng.choice((-16, -8, 0, 8, 16))) + rng.normal(0, 2)
-    heavy = rng.uniform()
+    heavy = rng.uniform() ** 0.7
     curtain = Layer(
         angle=angle,
         length=scale * rng.uniform(35, 70),
         width=scale * rng.uniform(1.2, 2.2),
-        coverage=0.10 + 0.8 * heavy,
-        brightness=0.26 + 0.34 * heavy,
+        coverage=0.10 + 0.9 * heavy,
+        brightness=0.28 + 0.42 * heavy,
         taper=rng.uniform(0.2, 0.7),
         flatness=rng.uniform(2, 5),
         jitter=0.7,

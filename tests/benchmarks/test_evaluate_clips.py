@@ -75,17 +75,17 @@ def film(path: Path, times: range, made: Callable[[int, int, int], RGB] = pictur
 def test_frames_of_videos_are_matched_by_their_times(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The clean one begins two frames later and has one more at its end; Matroska counts milliseconds."""
+    """The clean one begins two frames later and has three more at its end; Matroska counts milliseconds."""
     rainy, clean = (tmp_path / "set" / twin for twin in ("rainy", "clean"))
     film(rainy / "a.mp4", range(10))
-    film(clean / "a.mkv", range(2, 11), lambda n, width, height: picture(n + 2, width, height))
+    film(clean / "a.mkv", range(2, 13), lambda n, width, height: picture(n + 2, width, height))
     (row,) = evaluate(model, tmp_path / "set")
     (clip,) = row["pictures"]
     assert clip["frames"] == 8 and row["clips"] == 1
     assert clip["dry"]  # each lies beside itself
     assert clip["note"] == (
         "2 frames of rainy/a.mp4 without a twin, the first at 0:00:00.000; "
-        "1 frame of clean/a.mkv without a twin, the first at 0:00:00.400"
+        "3 frames of clean/a.mkv without a twin, the first at 0:00:00.400"
     )
     assert "without a twin" in capsys.readouterr().out
 

@@ -15,16 +15,18 @@ from derain.train.datasets import read_pair, read_pairs
 
 @pytest.mark.data
 @pytest.mark.skipif("DERAIN_DATA" not in os.environ, reason="needs the published weights and Rain100L")
-def test_prenet_restores_a_published_pair_as_its_authors_say() -> None:
+@pytest.mark.parametrize(
+    ("variant", "gain"), [("PReNet6", 15.69), ("PReNet6_r", 14.15), ("PRN6", 15.22), ("PRN6_r", 12.61)]
+)
+def test_each_variant_gains_what_it_did_when_the_published_figures_came_out(
+    variant: str, gain: float
+) -> None:
+    """With this code every tenth pair of Rain100L gave 39.75, 39.09, 38.95 and 38.34 dB, as published."""
     data = Path(os.environ["DERAIN_DATA"])
     rainy, clean = (picture[:96, :96] for picture in read_pair(read_pairs(data / "pairs" / "rain100L")[0]))
-    before = psnr(luma(rainy), luma(clean), 255)
-    gains = {}
-    for trained_on in ("Rain100L", "Rain1400"):
-        critic = prenet.load(data / "peers", trained_on)
-        gains[trained_on] = psnr(luma(critic.restore(rainy.copy())), luma(clean), 255) - before
-    assert gains["Rain100L"] > 8
-    assert gains["Rain1400"] < gains["Rain100L"] - 3
+    restored = prenet.load(data / "peers", "Rain100L", variant).restore(rainy.copy())
+    before, after = (psnr(luma(picture), luma(clean), 255) for picture in (rainy, restored))
+    assert after - before == pytest.approx(gain, abs=0.05)
 
 
 def published(folder: Path, trained_on: str, variant: str) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from derain.benchmarks.drop_statistics import measure
 from derain.engines.errors import UsageError
 from derain.train.degradations import raindrops
 from derain.train.degradations.drop_motion import reached, travelled
@@ -15,7 +16,6 @@ from derain.train.degradations.drop_optics import bend
 from derain.train.degradations.drop_shapes import blobs, surface
 from derain.train.degradations.rain import Picture
 from derain.train.degradations.raindrops import Drop, Lobe, Mist, Raindrops, Slide, Wiper, apply, sample
-from derain.train.drop_statistics import measure
 
 RUN = Slide(start=1.0, speed=20.0, pause=1.0, run=1.0, drying=0.5)
 SHARP = Drop(40, 40, 20, contact=45)

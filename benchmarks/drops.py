@@ -1,7 +1,7 @@
 """`derain bench drops`: our drops measured as real ones were, and drawn beside them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -15,7 +15,9 @@ from derain.engines.quality import psnr
 from derain.pipeline.commands.options import path_option, whole_option
 from derain.train.commands.options import optional_data, seed_option
 from derain.train.datasets import RGB, pictures, read_pair, read_pairs, read_rgb
+from derain.train.degradations import raindrops
 from derain.train.degradations.compose import make
+from derain.train.degradations.drop_styles import draw, style_of
 from derain.train.degradations.presets import preset
 from derain.train.degradations.rain import Picture
 
@@ -88,6 +90,18 @@ def row(sample: Sample) -> tuple[str, ...]:
         "{:.0f}-{:.0f}".format(*np.percentile(columns["edge"], [10, 90])),
         f"{low:.0f}-{high:.0f}",
     )
+
+
+def moving(photo: RGB, seed: int) -> tuple[str, list[RGB]]:
+    """(what is shown, one lens with drops that slide: before the wiper comes, under it, and later)."""
+    style = replace(style_of("dense"), sliding=0.1, wiped=1.0)
+    lens = draw(np.random.default_rng(seed), photo.shape[0], photo.shape[1], style)
+    assert lens.wiper is not None
+    first, sweep, period = lens.wiper.first, lens.wiper.sweep, lens.wiper.period
+    times = (0.0, first + sweep / 2, first + 0.5 * (2 * sweep + period))
+    images = [raindrops.apply(as_floats(photo), lens, time).image for time in times]
+    name = "one lens after {:.1f}, {:.1f} and {:.1f} s".format(*times)
+    return name, [(image * 255).round().astype(np.uint8) for image in images]
 
 
 def line(cells: Sequence[str]) -> str:
@@ -175,7 +189,7 @@ def command(
         click.echo(line(row(sampled(name, zip(rainy, map(as_floats, clean), strict=True)))))
         rows.append((name, [(one * 255).round().astype(np.uint8) for one in rainy[:COLUMNS]]))
     if sheet is not None:
-        write_sheet(sheet, rows)
+        write_sheet(sheet, [*rows, moving(clean[0], seed)])
 
 
 def check(sheet: Path | None, real: Path | None) -> None:

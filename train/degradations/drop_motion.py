@@ -182,39 +182,41 @@ def trail(drop: Drop, slide: Slide, way: float, time: float) -> Blobs:
     return blobs(np.stack([x, drop.y + spot, radius, ones * 1.15, 0 * ones, contact], axis=1))
 
 
-def renewed(params: Raindrops, wiper: Wiper, wipe: int, height: int, width: int, time: float) -> list[Blobs]:
-    """Drops that came after wipe number `wipe`, where the next one has not yet taken them."""
+def renewed(params: Raindrops, wiper: Wiper, wipe: int, size: tuple[int, int], time: float) -> Blobs:
+    """Drops like the first ones that came at other places, on a picture of that (height, width), after wipe
+    number `wipe`, where the next one has not yet taken them. They rest."""
+    height, width = size
+    new, whose = at_origin(params)
+    count = len(params.drops) + (params.mist.count if params.mist else 0)
     rng = np.random.default_rng([wiper.seed, wipe])
-    arrived: list[Blobs] = []
+    x, y, share = rng.uniform(0, width, count), rng.uniform(0, height, count), rng.uniform(0, 1, count)
     back = wiper.first + wipe * wiper.period + 2 * wiper.sweep
-    pause = max(wiper.period - 2 * wiper.sweep, 0.0)
-    rest = tuple(replace(drop, slide=None, born=-math.inf, life=math.inf) for drop in params.drops)
-    parts = [blobs([row for drop in rest for row in caps(drop, 0, 0, drop.radius)])]
-    whose = np.repeat(np.arange(len(rest)), [1 + len(drop.lobes) for drop in rest])
+    born = back + share * max(wiper.period - 2 * wiper.sweep, 0.0)
+    swept = np.isfinite(wiped(wiper, x, y, np.full(count, wipe)))
+    there = swept & (born <= time) & (time < wiped(wiper, x, y, np.full(count, wipe + 1)))
+    moved_x, moved_y = (column[whose].astype(np.float32) for column in (x, y))
+    return replace(new, x=new.x + moved_x, y=new.y + moved_y).pick(there[whose])
+
+
+def at_origin(params: Raindrops) -> tuple[Blobs, npt.NDArray[np.int_]]:
+    """(all caps as if their drops stood at 0, 0; the number of the drop that each cap belongs to)."""
+    parts = [blobs([row for drop in params.drops for row in caps(drop, 0, 0, drop.radius)])]
+    whose = np.repeat(np.arange(len(params.drops)), [1 + len(drop.lobes) for drop in params.drops])
     if params.mist is not None:
-        small = mist_blobs(params.mist, height, width)
+        small = mist_blobs(params.mist, 0, 0)
         parts.append(replace(small, x=np.zeros_like(small.x), y=np.zeros_like(small.y)))
-        whose = np.concatenate([whose, len(rest) + np.arange(params.mist.count)])
-    new = joined(parts)
-    total = len(rest) + (params.mist.count if params.mist else 0)
-    x, y, born = rng.uniform(0, width, total), rng.uniform(0, height, total), rng.uniform(0, 1, total)
-    this = wiped(wiper, x, y, np.full(total, wipe))
-    following = wiped(wiper, x, y, np.full(total, wipe + 1))
-    there = np.isfinite(this) & (back + born * pause <= time) & (time < following)
-    arrived.append(
-        replace(new, x=new.x + x[whose].astype(np.float32), y=new.y + y[whose].astype(np.float32)).pick(
-            there[whose]
-        )
-    )
-    return arrived
+        whose = np.concatenate([whose, len(params.drops) + np.arange(params.mist.count)])
+    return joined(parts), np.asarray(whose, np.int_)
 
 
 def drops_at(params: Raindrops, height: int, width: int, time: float) -> Blobs:
     """Every cap of water on the glass at `time` seconds."""
     small = None if params.mist is None else mist_blobs(params.mist, height, width)
     parts = moved(glass(params.drops, small, params.wiper, time), small, time)
-    begun = wipes(params.wiper, time)
-    for wipe in range(max(0, begun - 2), begun):
-        assert params.wiper is not None
-        parts += renewed(params, params.wiper, wipe, height, width, time)
+    if params.wiper is not None:
+        begun = wipes(params.wiper, time)
+        parts += [
+            renewed(params, params.wiper, wipe, (height, width), time)
+            for wipe in range(max(0, begun - 2), begun)
+        ]
     return joined(parts)

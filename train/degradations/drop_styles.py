@@ -53,7 +53,7 @@ STYLES: tuple[Style, ...] = (
         small=(0.15, 0.4),
         sliding=0.02,
         lobed=0.3,
-        wiped=0,
+        wiped=0.2,
     ),
     Style(
         "soft",
@@ -70,7 +70,7 @@ STYLES: tuple[Style, ...] = (
         small=(0.05, 0.2),
         sliding=0.01,
         lobed=0.3,
-        wiped=0,
+        wiped=0.1,
     ),
     Style(
         "any",

@@ -1,5 +1,6 @@
 """`derain bench drops`: our drops measured as real ones were, and drawn beside them."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from derain.train.commands.options import optional_data, seed_option
 from derain.train.datasets import RGB, pictures, read_pair, read_pairs, read_rgb
 from derain.train.degradations import raindrops
 from derain.train.degradations.compose import make
+from derain.train.degradations.drop_params import Wiper
 from derain.train.degradations.drop_styles import draw, style_of
 from derain.train.degradations.presets import preset
 from derain.train.degradations.rain import Picture
@@ -94,11 +96,11 @@ def row(sample: Sample) -> tuple[str, ...]:
 
 def moving(photo: RGB, seed: int) -> tuple[str, list[RGB]]:
     """(what is shown, one lens with drops that slide: before the wiper comes, under it, and later)."""
-    style = replace(style_of("dense"), sliding=0.1, wiped=1.0)
-    lens = draw(np.random.default_rng(seed), photo.shape[0], photo.shape[1], style)
-    assert lens.wiper is not None
-    first, sweep, period = lens.wiper.first, lens.wiper.sweep, lens.wiper.period
-    times = (0.0, first + sweep / 2, first + 0.5 * (2 * sweep + period))
+    height, width = photo.shape[:2]
+    style = replace(style_of("dense"), sliding=0.1)
+    blade = Wiper(2.0, 4.0, 0.8, width / 2, 1.2 * height, 2.0 * height, -math.pi, 0.0, seed % 2**32)
+    lens = replace(draw(np.random.default_rng(seed), height, width, style), wiper=blade)
+    times = (0.0, 2.4, 5.0)
     images = [raindrops.apply(as_floats(photo), lens, time).image for time in times]
     name = "one lens after {:.1f}, {:.1f} and {:.1f} s".format(*times)
     return name, [(image * 255).round().astype(np.uint8) for image in images]
@@ -118,12 +120,12 @@ def crop(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def strip(name: str, shown: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
-    """One row of a sheet, its name in the corner; black where pictures are missing."""
+    """One row of a sheet, its name on a dark bar; black where pictures are missing."""
     blank = np.zeros((CROP[1], CROP[0], 3), np.uint8)
     cells = [crop(picture) for picture in shown] + [blank] * (COLUMNS - len(shown))
     band = np.ascontiguousarray(np.hstack(cells))
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(band, name, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, colour, thickness, cv2.LINE_AA)
+    band[:26] //= 3
+    cv2.putText(band, name, (8, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1, cv2.LINE_AA)
     return band
 
 

@@ -1,6 +1,7 @@
 """PReNet and its kin: the published figures, any size, and clean errors about weights."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,15 @@ from derain.benchmarks.peers import prenet
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.quality import luma, psnr
 from derain.train.datasets import read_pair, read_pairs
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """On tiny pictures threads only wait for one another: seconds of it on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.data

@@ -188,9 +188,11 @@ def test_a_sliding_drop_takes_up_those_it_meets() -> None:
 
 
 def test_a_drop_taken_up_before_it_slides_never_does() -> None:
-    runs, late = Drop(64, 15, 8, slide=RUN), Drop(64, 40, 8, slide=replace(RUN, start=30.0))
-    assert wet(Raindrops((late,)), 32.0).any()
-    assert not wet(Raindrops((runs, late)), 32.0).any()
+    runs, late = Drop(64, 15, 8, slide=RUN), Drop(70, 40, 8, slide=replace(RUN, start=30.0))
+    beside_late = Drop(80, 70, 8)
+    assert not wet(Raindrops((late, beside_late)), 60.0).any()
+    left = wet(Raindrops((runs, late, beside_late)), 60.0)
+    assert np.array_equal(left, wet(Raindrops((beside_late,))))
 
 
 def test_drops_evaporate_and_arrive() -> None:

@@ -1,6 +1,7 @@
 """Raindrops: optics as of water on glass, still on the lens while the scene moves, and what moves them."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -64,6 +65,21 @@ def test_any_size_stays_in_range_and_is_marked_where_it_changed(size: tuple[int,
 def test_an_unknown_style_is_named() -> None:
     with pytest.raises(UsageError, match="no style of drops 'drizzle'; there is dense, soft, any"):
         sample(np.random.default_rng(0), 64, 64, "drizzle")
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Drop(0, 0, -3), "a drop's radius of raindrops is from 0.1 to 2000, not -3"),
+        (lambda: Drop(0, 0, 3, contact=math.nan), "a drop's contact of raindrops is from 5 to 85, not nan"),
+        (lambda: replace(RUN, run=0.0), "a slide's run"),
+        (lambda: Mist(-1, 2, 0.2, 40, 0, 1), "mist's count"),
+        (lambda: replace(wiped_lens(), defocus=-1), "the defocus"),
+    ],
+)
+def test_impossible_water_is_refused(make: Callable[[], object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        make()
 
 
 def test_drops_stand_still_on_the_lens_while_the_scene_moves() -> None:

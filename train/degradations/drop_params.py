@@ -3,6 +3,14 @@
 import math
 from dataclasses import dataclass
 
+from derain.engines.errors import UsageError
+
+
+def held(name: str, value: float, low: float, high: float) -> None:
+    """Raises UsageError for a value that is not from `low` to `high`, or is no number."""
+    if not low <= value <= high:
+        raise UsageError(f"{name} of raindrops is from {low:g} to {high:g}, not {value:g}")
+
 
 @dataclass(frozen=True)
 class Lobe:
@@ -27,6 +35,13 @@ class Slide:
     wave: float = 80.0
     drying: float = 4.0
 
+    def __post_init__(self) -> None:
+        held("a slide's speed", self.speed, 1e-3, 1e5)
+        held("a slide's pause", self.pause, 0, 1e6)
+        held("a slide's run", self.run, 1e-3, 1e6)
+        held("a slide's wave", self.wave, 1e-3, 1e6)
+        held("a slide's drying", self.drying, 1e-3, 1e6)
+
 
 @dataclass(frozen=True)
 class Drop:
@@ -45,6 +60,12 @@ class Drop:
     life: float = math.inf
     slide: Slide | None = None
 
+    def __post_init__(self) -> None:
+        held("a drop's radius", self.radius, 0.1, 2000)
+        held("a drop's contact", self.contact, 5, 85)
+        held("a drop's stretch", self.stretch, 0.1, 10)
+        held("a drop's life", self.life, 1e-3, math.inf)
+
 
 @dataclass(frozen=True)
 class Mist:
@@ -57,6 +78,12 @@ class Mist:
     contact: float
     margin: float
     seed: int
+
+    def __post_init__(self) -> None:
+        held("mist's count", self.count, 0, 1e6)
+        held("mist's radius", self.radius, 0.1, 100)
+        held("mist's spread", self.spread, 0, 1)
+        held("mist's contact", self.contact, 5, 85)
 
 
 @dataclass(frozen=True)
@@ -75,6 +102,10 @@ class Wiper:
     begin: float
     end: float
     seed: int
+
+    def __post_init__(self) -> None:
+        held("a wiper's sweep", self.sweep, 1e-3, 1e6)
+        held("a wiper's period", self.period, 2 * self.sweep, 1e9)
 
 
 @dataclass(frozen=True)
@@ -99,3 +130,7 @@ class Raindrops:
     glow: float = 0.0
     rim: float = 0.6
     clear: float = 0.0
+
+    def __post_init__(self) -> None:
+        held("the defocus", self.defocus, 0, 500)
+        held("the view", self.view, 0.01, 100)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import cv2
 
-from derain.benchmarks.evaluation.contest import Contestant, entrants, opened
+from derain.benchmarks.evaluation.contest import Contestant, entrants, opened, published
 from derain.benchmarks.evaluation.outputs import Writer, check_apart, output_folder, reserve, safe, write
 from derain.benchmarks.evaluation.page import page
 from derain.benchmarks.evaluation.run import Measuring, SetResults
@@ -104,6 +104,9 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--against", multiple=True, metavar="MODEL,...", help="Models to measure beside it, in turns.")
 @click.option(
+    "--peers", type=PATH, help="Folder of published weights: their networks may be named as models."
+)
+@click.option(
     "--every", default=1, show_default=True, type=click.IntRange(min=1), help="Take each n-th pair."
 )
 @click.option("--match", default="", help="Take only pairs whose name contains this.")
@@ -140,6 +143,7 @@ def command(
     clips: tuple[tuple[Path, Path], ...],
     frames: bool,
     against: tuple[str, ...],
+    peers: Path | None,
     every: int,
     match: str,
     twins: int,
@@ -159,18 +163,22 @@ def command(
     PAIRS are folders in any published layout, or with rainy/ and clean/ inside, which may also hold clips:
     video files, or folders of numbered frames. A mask/ beside them says where the rain is; else it is where
     the two differ by more than 30 grey levels. A model is a shipped name or a .onnx file; MODEL@BACKEND gives
-    it a backend of its own.
+    it a backend of its own. With --peers, one of theirs: "PReNet Rain100L", "A2Net".
     """
     check_sheet(sheet)
     check_apart([path for path in (json_file, csv_file, html_file, sheet, folder) if path])
     places = [reserve(path) for path in (json_file, csv_file, html_file, sheet)]
-    named = entrants(model, against)
+    named, others = entrants(model, against), published(peers)
     sets = sets_of(pairs, clips, Choice(match, every, frames))
     wishes = Wishes(match, twins, html_pictures if html_file else 0, html_show, SHEET if sheet else 0)
     rows, shelves = [], []
     worst: list[Sample] = []
     options = EngineOptions(backend, precision, threads)
-    with output_folder(folder) as made, opened(named, options) as models, ThreadPoolExecutor(4) as pool:
+    with (
+        output_folder(folder) as made,
+        opened(named, options, others) as models,
+        ThreadPoolExecutor(4) as pool,
+    ):
         click.echo(header([one.label for one in models]))
         for one in sets:
             row, shown, worst = measure(one, models, wishes, made, pool.map)
@@ -179,6 +187,7 @@ def command(
             shelves.append(shown)
     write(places[0], json.dumps(finite(rows), indent=1, allow_nan=False) + "\n")
     write(places[1], as_csv(rows))
-    write(places[2], page(rows, shelves))
+    if html_file is not None:
+        write(places[2], page(rows, shelves))
     if sheet is not None:
         write(places[3], encoded(contact_sheet(worst), sheet))

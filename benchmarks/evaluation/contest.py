@@ -1,15 +1,17 @@
 """The models of one run, side by side."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from derain.benchmarks.peers.critic import Critic
 from derain.engines.engine import EngineOptions, Pixels
 from derain.engines.errors import UsageError
 from derain.engines.registry import open_engine
 from derain.pipeline.restore import Restorer
+from derain.train.evaluate import RGB
 
 TAKEN = ("rainy", "clean")
 """Labels that tables and reports use themselves."""
@@ -35,7 +37,7 @@ class Contestant:
     label: str
     backend: str
     precision: str
-    restore: Callable[[Pixels], Pixels]
+    restore: Callable[[RGB], Pixels]
 
 
 def parse(text: str) -> Entrant:
@@ -72,12 +74,39 @@ def labels(named: Sequence[Entrant]) -> list[str]:
     ]
 
 
+def published(folder: Path | None) -> dict[str, Critic]:
+    """By name, the networks of others whose weights are in `folder`; none without one.
+
+    Raises UsageError where they are not there, or torch, which runs them, is not installed.
+    """
+    if folder is None:
+        return {}
+    try:
+        from derain.benchmarks.realism import PANELS  # noqa: PLC0415 - only these need torch
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("derain"):
+            raise
+        raise UsageError(
+            f"--peers needs the package {error.name!r}, which is not installed; "
+            'install it with: pip install "derain[train]"'
+        ) from error
+    return {critic.name: critic for critics in PANELS for critic in critics(folder)}
+
+
 @contextmanager
-def opened(named: Sequence[Entrant], options: EngineOptions) -> Iterator[list[Contestant]]:
-    """All of them opened and ready, closed at the end. Raises UsageError and DerainError as `open_engine`."""
+def opened(
+    named: Sequence[Entrant], options: EngineOptions, peers: Mapping[str, Critic] | None = None
+) -> Iterator[list[Contestant]]:
+    """All of them opened and ready, closed at the end; those of `peers` by their names.
+
+    Raises UsageError and DerainError as `open_engine` does.
+    """
     with ExitStack() as stack:
         contestants = []
         for entrant, label in zip(named, labels(named), strict=True):
+            if peers and entrant.text in peers:
+                contestants.append(Contestant(label, "torch", "fp32", peers[entrant.text].restore))
+                continue
             chosen = replace(options, backend=entrant.backend or options.backend)
             engine = stack.enter_context(open_engine(entrant.model, chosen))
             contestants.append(Contestant(label, engine.backend, engine.precision, Restorer(engine)))

@@ -85,7 +85,9 @@ class Measuring:
         return Result(case.name, case.kind, count, dry, case.masked, rainy, tuple(others), note), worst
 
     def _moment(self, moment: Moment, tallies: Sequence[Tally]) -> Restored:
-        pictures = tuple(contestant.restore(moment.rainy) for contestant in self.contestants)
+        pictures = tuple(
+            np.asarray(contestant.restore(moment.rainy), np.uint8) for contestant in self.contestants
+        )
         dry, compared = moment.dry, compare(moment.clean, (moment.rainy, *pictures), self.run)
         for (score, error), tally in zip(compared, tallies, strict=True):
             tally.add(score, areas(error, moment.mask), error, dry)

@@ -12,6 +12,7 @@ import onnx_models
 import pytest
 from rainy_sets import RAIN, darker, evaluate, psnr, rained, scene, write
 
+from derain.benchmarks import realism
 from derain.benchmarks.evaluation.cases import Moment, PictureCase
 from derain.benchmarks.evaluation.contest import Contestant, entrants, labels, opened
 from derain.benchmarks.evaluation.figures import Figures, Result
@@ -21,7 +22,7 @@ from derain.engines.engine import EngineOptions, Pixels
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.cli import run
 from derain.train.datasets import Pair, read_rgb
-from derain.train.evaluate import Areas, Score
+from derain.train.evaluate import RGB, Areas, Score
 from derain.train.figures import quality
 
 
@@ -283,6 +284,30 @@ def test_a_broken_run_leaves_nothing(
     outputs = ["--json", tmp_path / "f.json", "--html", tmp_path / "f.html", "--output", tmp_path / "out"]
     assert run(["evaluate", str(model), str(pairs), "--no-harm", "0", *map(str, outputs)]) == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+class Lightener:
+    """Stands for a published network."""
+
+    name, judges = "Lighter Rain100L", ()
+
+    def restore(self, rainy: RGB) -> RGB:
+        return rainy + np.uint8(10)
+
+
+def test_published_networks_stand_beside_ours(
+    pairs: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realism, "PANELS", [lambda folder: [Lightener()]])
+    (row,) = evaluate(model, pairs, "--peers", tmp_path, "--against", "Lighter Rain100L")
+    other = row["against"]["Lighter Rain100L"]
+    assert other["backend"] == "torch"
+    assert other["areas"]["rain_free"] == pytest.approx(psnr(10))
+
+
+def test_peers_without_weights_are_told(pairs: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", str(model), str(pairs), "--peers", str(pairs)]) == 2
+    assert "there are no weights" in capsys.readouterr().err
 
 
 def test_a_model_named_twice_is_refused() -> None:

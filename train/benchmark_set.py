@@ -1,6 +1,7 @@
 """The project's own held-out pairs: rain by our own code on photos and clips that no recipe trains on.
 
-The same seed and files give the same bytes on every run; `manifest.json` has the sha256 of all.
+The same seed and files give the same bytes on every run; `manifest.json` has the sha256 of all. A processor
+with other vector instructions may round a few values in a million to the next grey level.
 """
 
 from collections import defaultdict

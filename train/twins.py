@@ -10,7 +10,7 @@ import numpy as np
 from derain.engines.engine import Pixels
 from derain.train.degradations.compose import Made
 from derain.train.degradations.rain import Map, Picture
-from derain.train.degradations.sidecar import PixelHashes
+from derain.train.degradations.sidecar import Fingerprint
 from derain.train.whole_folder import write_png
 
 FOLDERS = ("rainy", "clean", "mask")
@@ -55,16 +55,20 @@ def write_twins(folder: Path, name: str, twins: Twins) -> None:
 
 
 class Tally:
-    """sha256 of all pictures of each twin, one after another."""
+    """Fingerprint of all pictures, one after another."""
 
     def __init__(self) -> None:
         self._hashes = [hashlib.sha256() for _ in FOLDERS]
+        self._sum = self._range = 0
 
     def add(self, twins: Twins) -> None:
         """The next picture."""
         for tally, pixels in zip(self._hashes, (twins.rainy, twins.clean, twins.mask), strict=True):
             tally.update(np.ascontiguousarray(pixels).data)
+        self._sum += int(twins.rainy.sum(dtype=np.uint64))
+        self._range += int(np.iinfo(twins.rainy.dtype).max) * twins.rainy.size
 
-    def total(self) -> PixelHashes:
-        """The hashes of those added so far."""
-        return PixelHashes(*(tally.hexdigest() for tally in self._hashes))
+    def total(self) -> Fingerprint:
+        """That of those added so far, one at least."""
+        rainy, clean, mask = (tally.hexdigest() for tally in self._hashes)
+        return Fingerprint(rainy, clean, mask, 255 * self._sum / self._range)

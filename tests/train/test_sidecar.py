@@ -15,9 +15,9 @@ from derain.train.degradations.compose import Shot
 from derain.train.degradations.presets import PRESETS, Preset
 from derain.train.degradations.sidecar import (
     Drawn,
+    Fingerprint,
     Mask,
     Part,
-    PixelHashes,
     SideCar,
     Source,
     from_json,
@@ -33,7 +33,7 @@ def car(shot: Shot) -> SideCar:
         source=Source("a.jpg", "ab", 64, 48),
         video=Part("1/3", None, 12, 17.5),
         mask=Mask("qian", "over 30"),
-        pixels=PixelHashes("1", "2", "3"),
+        pixels=Fingerprint("1", "2", "3", 0.1 + 0.2),
         shot=shot,
     )
 

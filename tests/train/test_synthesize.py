@@ -115,6 +115,10 @@ def test_pixels_that_come_out_otherwise_are_refused(
     tree = json.loads(side_car.read_text())
     tree["pixels"]["rainy"] = "0" * 64
     side_car.write_text(json.dumps(tree))
+    assert make(photos / "a.png", tmp_path / "rounded", "--from-sidecar", side_car) == 0
+    assert "a.png came out as its side-car says but for single grey levels" in capsys.readouterr().err
+    tree["pixels"]["mean"] += 0.01
+    side_car.write_text(json.dumps(tree))
     assert make(photos / "a.png", tmp_path / "again", "--from-sidecar", side_car) == 1
     assert "a.png came out other than its side-car says" in capsys.readouterr().err
     assert not (tmp_path / "again").exists()

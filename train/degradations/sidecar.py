@@ -60,12 +60,14 @@ class Mask:
 
 
 @dataclass(frozen=True)
-class PixelHashes:
-    """sha256 of the pixels (C order, as written, before any encoder) of all pictures of each twin in turn."""
+class Fingerprint:
+    """sha256 of the pixels (C order, as written, before any encoder) of all pictures of each twin in turn; the
+    `mean` of all values of the rainy ones, in 0..255."""
 
     rainy: str
     clean: str
     mask: str
+    mean: float
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class SideCar:
     source: Source
     video: Part | None = None
     mask: Mask
-    pixels: PixelHashes
+    pixels: Fingerprint
     shot: Shot
 
 

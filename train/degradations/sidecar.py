@@ -61,8 +61,8 @@ class Mask:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """sha256 of the pixels (C order, as written, before any encoder) of all pictures of each twin in turn; the
-    `mean` of all values of the rainy ones, in 0..255."""
+    """sha256 of the pixels (C order, as written, before any encoder) of all pictures of each twin in turn;
+    the `mean` of all values of the rainy ones, in 0..255."""
 
     rainy: str
     clean: str

@@ -45,6 +45,7 @@ table.tHead.addEventListener("click", (event) => {
   const th = event.target.closest("button")?.closest("th");
   if (!th) return;
   const way = th.getAttribute("aria-sort") === "ascending" ? "desc" : "asc";
+  sort(th.dataset.key, way);
   location.hash = `sort=${th.dataset.key}:${way}`;
 });
 window.addEventListener("hashchange", follow);

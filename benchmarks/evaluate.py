@@ -76,12 +76,11 @@ def check_sheet(path: Path | None) -> None:
 
 
 def sets_of(folders: Sequence[Path], clips: Sequence[tuple[Path, Path]], choice: Choice) -> list[CaseSet]:
-    """What the user named, each set with its cases. Raises UsageError, also for cases that won't do."""
+    """What the user named, each set with its cases. Raises UsageError."""
     if not folders and not clips:
         raise UsageError("there is nothing to measure on; name folders of pairs, or --clip RAINY CLEAN")
     sets = [one for folder in folders for one in find_all(folder, choice)]
     sets += [named_clip(*pair) for pair in clips]
-    check(sets)
     return titled(sets)
 
 
@@ -179,6 +178,7 @@ def command(
         opened(named, options, others) as models,
         ThreadPoolExecutor(4) as pool,
     ):
+        check(sets)  # reads every picture, so a wrong model was told before
         click.echo(header([one.label for one in models]))
         for one in sets:
             row, shown, worst = measure(one, models, wishes, made, pool.map)

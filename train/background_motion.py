@@ -2,7 +2,7 @@
 
 Both are looked for in grey pictures made small, at most SIDE pixels long, which also thins the rain.
 
-The camera: corners of a picture without rain (the median of the first few) are sought in each of the others,
+The camera: corners of a picture with little rain (the median of the first few) are sought in later ones,
 forth and back, so that a corner under a streak is not found rather than found elsewhere. Corners stay where
 they are under a still camera, also where people walk through the picture; under a moving one few do.
 
@@ -21,11 +21,12 @@ import numpy.typing as npt
 
 from derain.train.background import Samples
 
-SIDE = 480
-REFERENCE = 7
-"""Frames at the beginning whose median is the picture that corners are taken from."""
+SIDE = 512
+REFERENCE, BLOCK = 15, 7
+"""Frames at the beginning whose median is the picture that corners are taken from, and those whose median is
+one that they are sought in: dense rain makes single pictures seem to move. Faster shaking goes unseen."""
 LOOKS = 60
-"""Frames, spread over all, that are looked at for the camera."""
+"""Blocks, spread over all frames, that are looked at for the camera."""
 CORNERS = 300
 FEWEST_CORNERS = 12
 """Fewer of them say nothing about the camera."""
@@ -33,10 +34,18 @@ STAY = 1.0
 """Pixels of the small picture up to which a corner counts as still."""
 SHAKE = 0.5
 """Pixels of the whole picture by which the still corners may shift together."""
+SURELY = 2.0
+"""How many times the median distance of the corners from their common shift that shift must be."""
+TOGETHER = 0.35
+"""Share of the corners found again that stay together under a still camera, though some lie on dense rain."""
+ALIKE = 0.6
+"""Correlation from which two pictures show the same view."""
 MOVED_SHARE = 0.1
-"""Share of the frames looked at that may have moved before the camera counts as moving."""
+"""Share of the blocks looked at that may have moved before the camera counts as moving."""
 SHORTEST, LONGEST = 5, 25
 """Frames in a row, of which most must differ."""
+BRIEF = 2
+"""Frames after which a streak has surely passed."""
 CHANCE = 1e-4
 """How often rain may cover most of them by chance."""
 LEAST_CHANGE = 12.0
@@ -53,7 +62,7 @@ Grey = npt.NDArray[np.uint8]
 @dataclass(frozen=True)
 class Shift:
     """A camera that moves: by about `pixels` of the whole picture, or to where nothing is found again (None),
-    at most, first seen at frame `frame` (from 0)."""
+    at most, first seen about frame `frame` (from 0)."""
 
     frame: int
     pixels: float | None
@@ -107,13 +116,18 @@ class Watch:
         corners = cv2.goodFeaturesToTrack(reference, CORNERS, 0.01, 5)
         if corners is None or len(corners) < FEWEST_CORNERS:
             return None
-        looked = sorted({*np.linspace(0, len(self._small) - 1, LOOKS).round().astype(int).tolist()})
-        found = [(index, drift(reference, self._small[index], corners, self.scale)) for index in looked]
+        last = max(len(self._small) - BLOCK, 0)
+        looked = sorted({*np.linspace(0, last, min(LOOKS, last // 3 + 2)).round().astype(int).tolist()})
+        blocks = (median(np.stack(self._small[first : first + BLOCK])) for first in looked)
+        found = [
+            (first + BLOCK // 2, drift(reference, block, corners, self.scale))
+            for first, block in zip(looked, blocks, strict=True)
+        ]
         moved = [(index, by) for index, by in found if by is None or by > SHAKE]
         if len(moved) <= MOVED_SHARE * len(looked):
             return None
         known = [by for _, by in moved if by is not None]
-        return Shift(moved[0][0], max(known) if known else None)
+        return Shift(min(moved[0][0], len(self._small) - 1), max(known) if known else None)
 
     def moving(self) -> Mask:
         """(H, W) True where the scene moves, with a margin."""
@@ -129,7 +143,8 @@ class Watch:
 def drift(reference: Grey, other: Grey, corners: npt.NDArray[np.float32], scale: int) -> float | None:
     """Pixels of the whole picture by which the picture has moved as a whole.
 
-    None where most corners went their own ways, or too few were found again to tell.
+    None where corners went their own ways, or hardly any was found again in a picture that looks different.
+    Zero where corners, of which some lie on rain, disagree too much to tell a small shift.
     """
     other = lit_alike(other, reference)
     there, forth, _ = cv2.calcOpticalFlowPyrLK(reference, other, corners, None)
@@ -137,11 +152,13 @@ def drift(reference: Grey, other: Grey, corners: npt.NDArray[np.float32], scale:
     home = np.abs(back - corners).max(axis=(1, 2)) < STAY / 2
     paths = (there - corners)[(forth.ravel() == 1) & (again.ravel() == 1) & home, 0]
     if len(paths) < FEWEST_CORNERS:
-        return None
+        return 0.0 if np.corrcoef(reference.ravel(), other.ravel())[0, 1] > ALIKE else None
     together = np.median(paths, axis=0)
-    if np.mean(np.hypot(*(paths - together).T) < STAY) < 0.5:
+    astray = np.hypot(*(paths - together).T)
+    if np.mean(astray < STAY) < TOGETHER:
         return None
-    return float(np.hypot(*together)) * scale
+    shift = float(np.hypot(*together))
+    return shift * scale if shift > SURELY * float(np.median(astray)) else 0.0
 
 
 def lit_alike(other: Grey, reference: Grey) -> Grey:
@@ -163,12 +180,21 @@ def lasting_changes(frames: Grey) -> Mask:
     least = max(LEAST_CHANGE, NOISES * 1.48 * float(np.median(spread)))
     brighter = frames > usual + least
     darker = frames < usual - least
-    row = frames_in_a_row(float(np.median((brighter | darker).mean(axis=0))), len(frames))
+    row = frames_in_a_row(max(briefly(brighter), briefly(darker)), len(frames))
     changed = np.zeros(frames.shape[1:], np.bool_)
     for part in windows(len(frames), row):
         for marks in (brighter[part], darker[part]):
             changed |= 2 * marks.sum(axis=0, dtype=np.uint16) > row
     return changed
+
+
+def briefly(marks: Mask) -> float:
+    """How often a pixel of (N, h, w) is marked by what comes and goes, 0..0.5: what stays counts little.
+
+    Marks that come by chance, in the share c of the frames, are gone BRIEF frames later c (1 - c) times.
+    """
+    gone = float(np.median((marks[:-BRIEF] & ~marks[BRIEF:]).mean(axis=0)))
+    return (1 - math.sqrt(max(1 - 4 * gone, 0.0))) / 2
 
 
 def frames_in_a_row(covered: float, frames: int) -> int:

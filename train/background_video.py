@@ -225,7 +225,7 @@ def camera_moves(job: BackgroundJob, shift: Shift, times: list[float | None]) ->
     """One sentence."""
     time = times[shift.frame]
     when = f"frame {shift.frame}" if time is None else clock(Fraction(time) + (job.start or 0))
-    how = "to another view" if shift.pixels is None else f"by {shift.pixels:.1f} pixels or more"
+    how = "or the view changes" if shift.pixels is None else f"by up to {shift.pixels:.1f} pixels"
     return (
         f"{job.video}: the camera moves {how}, first seen at {when}, so its pixels have no one background; "
         "take a part where it stands still with --start and --frames, or steady the video first"

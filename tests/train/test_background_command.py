@@ -286,6 +286,6 @@ def test_people_who_walk_are_reported_with_their_regions(
 @pytest.mark.data
 def test_a_dashcam_is_refused_as_a_moving_camera(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video = clips_folder() / "solidWhiteRight.mp4"
-    code, sentence = refused(capsys, video, tmp_path / "clean.png", "--frames", 25)
+    code, sentence = refused(capsys, video, tmp_path / "clean.png", "--frames", 50)
     assert code == 1
     assert "the camera moves" in sentence

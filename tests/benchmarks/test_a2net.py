@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from derain.benchmarks.peers import a2net
+from derain.benchmarks.realism import heard, rained
 from derain.engines.errors import DerainError, UsageError
+from derain.train.datasets import pictures
+from derain.train.degradations.presets import preset
 
 
 def weights_in(folder: Path, state: object) -> Path:
@@ -55,15 +58,26 @@ def test_missing_and_foreign_weights_are_one_sentence(tmp_path: Path) -> None:
     assert "\n" not in str(told.value)
 
 
+@pytest.fixture
+def data() -> Path:
+    if "DERAIN_DATA" not in os.environ:
+        pytest.skip("DERAIN_DATA names no folder with peers/a2net and photos/camvid")
+    folder = Path(os.environ["DERAIN_DATA"])
+    if not (folder / "peers/a2net").is_dir() or not (folder / "photos/camvid").is_dir():
+        pytest.skip(f"{folder} has no peers/a2net and photos/camvid")
+    return folder
+
+
 @pytest.mark.data
-@pytest.mark.skipif(
-    "DERAIN_DATA" not in os.environ, reason="DERAIN_DATA names no folder with peers/ and clips/"
-)
-def test_published_weights_leave_a_dry_picture_nearly_alone() -> None:
-    data = Path(os.environ["DERAIN_DATA"])
-    if not (data / "peers" / "a2net").is_dir():
-        pytest.skip(f"{data} has no peers/a2net")
+def test_published_weights_leave_a_dry_picture_nearly_alone(data: Path) -> None:
     y, x = np.mgrid[0:64, 0:64]
     dry = np.stack([100 + x, 120 + y // 2, np.full_like(x, 110)], axis=2).astype(np.uint8)
-    restored = a2net.load(data / "peers").restore(dry)
-    assert cv2.PSNR(restored, dry) > 24
+    assert cv2.PSNR(a2net.load(data / "peers").restore(dry), dry) > 24
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["raindrops", "raindrops-soft"])
+def test_the_expert_takes_our_drops_for_drops(data: Path, name: str) -> None:
+    photos = pictures(data / "photos/camvid")[::60][:3]
+    verdict = heard(a2net.load(data / "peers"), name, name, rained(preset(name), photos, 7, 160))
+    assert verdict.gain > 5 and 15 < verdict.input < 22

@@ -146,7 +146,6 @@ def drift(reference: Grey, other: Grey, corners: npt.NDArray[np.float32], scale:
     None where corners went their own ways, or hardly any was found again in a picture that looks different.
     Zero where corners, of which some lie on rain, disagree too much to tell a small shift.
     """
-    other = lit_alike(other, reference)
     there, forth, _ = cv2.calcOpticalFlowPyrLK(reference, other, corners, None)
     back, again, _ = cv2.calcOpticalFlowPyrLK(other, reference, there, None)
     home = np.abs(back - corners).max(axis=(1, 2)) < STAY / 2
@@ -159,13 +158,6 @@ def drift(reference: Grey, other: Grey, corners: npt.NDArray[np.float32], scale:
         return None
     shift = float(np.hypot(*together))
     return shift * scale if shift > SURELY * float(np.median(astray)) else 0.0
-
-
-def lit_alike(other: Grey, reference: Grey) -> Grey:
-    """`other` with the mean and contrast of `reference`: a lamp that goes out is no camera that moves."""
-    gain = float(reference.std()) / max(float(other.std()), 1.0)
-    lit = (np.arange(256) - other.mean()) * gain + reference.mean()
-    return np.asarray(cv2.LUT(other, np.clip(lit, 0, 255).astype(np.uint8)), np.uint8)
 
 
 def median(frames: Grey) -> Grey:

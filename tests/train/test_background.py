@@ -13,6 +13,7 @@ from derain.train.background import Crossings, background, find_ranking, mode, m
 from derain.train.background_measures import agreement, measure
 from derain.train.background_motion import Region, Watch, frames_in_a_row, regions
 from derain.train.background_store import FrameStore
+from derain.train.background_video import whole
 
 
 def series(*pixels: list[int]) -> Any:
@@ -134,6 +135,24 @@ def test_frames_come_back_in_bands_as_they_were(in_memory: int, dtype: Any) -> N
         bands = list(store.bands())
     assert [rows.start for rows, _ in bands] == list(range(0, 11, 4 if dtype == np.uint8 else 2))
     assert np.array_equal(np.concatenate([band for _, band in bands], axis=1), frames[:, :, ::-1])
+
+
+def test_what_moves_does_not_decide_the_rank_of_the_rest() -> None:
+    frames = np.full((20, 6, 10, 3), 60, np.uint8)
+    frames[8:, :, :4] = 90  # wet: dry in eight frames, and brighter by turns
+    frames[8:, :, :4] += np.arange(12, dtype=np.uint8)[:, None, None, None]
+    frames[:12, :, 4:] = np.arange(12, dtype=np.uint8)[:, None, None, None]  # something dark passes
+    moving = np.zeros((6, 10), np.bool_)
+    moving[:, 4:] = True
+    with FrameStore(band=20 * 10 * 3 * 2) as store:
+        for frame in frames:
+            store.append(frame)
+        drawn, ranking = whole(store, np.zeros_like(moving))
+        picture, without = whole(store, moving)
+    assert (ranking.rank >= 12, without.rank < 8) == (True, True)
+    assert (drawn[:, :4] > 90).all()
+    assert (picture[:, :4] == 60).all()
+    assert without.crossed == 1
 
 
 def test_no_room_for_frames_is_told_with_how_much(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,9 @@ from derain.train.background import Samples, background
 
 AGREED = 40.0
 """Decibels from which two halves agree. Each half has twice the variance of the whole, and the difference of
-the two twice that of one: the whole background is some 6 dB better than this figure where chance is all that
-is wrong."""
+the two twice that of one: the whole is some 6 dB better where chance is all that is wrong. An error that both
+halves share is not seen: in made rain so dense that it covers most of the frames (18 dB) halves agreed to 41
+dB on pictures that were 36 dB from the truth."""
 LEFT = 0.001
 """The share of pixels with rain left up to which a background is clean."""
 BELOW = 0.05

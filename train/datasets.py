@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.images import FORMATS
-from derain.train.layouts import ALONE, ENDINGS, Pair, Problem, pictures_in, read_sets
+from derain.train.sets.layouts import ALONE, ENDINGS, Pair, Problem, pictures_in, read_sets
 
 __all__ = ["ENDINGS", "Pair", "pictures", "read_clean", "read_pair", "read_pairs", "read_rgb", "split"]
 

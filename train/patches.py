@@ -17,9 +17,9 @@ from derain.engines.errors import DerainError
 from derain.train.datasets import read_rgb
 from derain.train.degradations.mixture import degrade
 from derain.train.degradations.rain import Map, Picture
-from derain.train.layouts import Pair
-from derain.train.pair_crops import PairCrops, PatchOptions
 from derain.train.recipe import Recipe
+from derain.train.sets.crops import PairCrops, PatchOptions
+from derain.train.sets.layouts import Pair
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 

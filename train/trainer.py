@@ -15,13 +15,13 @@ from torch.utils.tensorboard import SummaryWriter
 from derain.engines.errors import UsageError
 from derain.train.checkpoint import State, begin_with, restore, save
 from derain.train.datasets import pictures, read_pairs, split
-from derain.train.layouts import Pair
-from derain.train.loader import load
 from derain.train.losses import psnr_of, restoration_loss
 from derain.train.networks.registry import build_network
 from derain.train.patches import Batch, RainyPatches
 from derain.train.preview import save_samples
 from derain.train.recipe import OptimiserRecipe, Recipe
+from derain.train.sets.layouts import Pair
+from derain.train.sets.loader import load
 
 log = logging.getLogger(__name__)
 

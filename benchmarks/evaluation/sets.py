@@ -9,10 +9,10 @@ from pathlib import Path
 from derain.benchmarks.evaluation.cases import Case, PictureCase
 from derain.benchmarks.evaluation.films import NUMBERED, VIDEOS, ClipCase
 from derain.engines.errors import UsageError
-from derain.train.benchmark_manifest import NAME as MANIFEST
-from derain.train.benchmark_manifest import SetRecipe, read_manifest
 from derain.train.datasets import ENDINGS, Pair, read_pairs
-from derain.train.layouts import pictures_in
+from derain.train.held_out.manifest import NAME as MANIFEST
+from derain.train.held_out.manifest import SetRecipe, read_manifest
+from derain.train.sets.layouts import pictures_in
 
 log = logging.getLogger(__name__)
 

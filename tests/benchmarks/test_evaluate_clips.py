@@ -14,8 +14,8 @@ from derain.benchmarks.evaluation.films import ClipCase, Matched, Still
 from derain.benchmarks.evaluation.sets import Choice, find
 from derain.engines.errors import UsageError
 from derain.pipeline.cli import run
-from derain.train.benchmark_manifest import SetRecipe, write_manifest
 from derain.train.evaluate import RGB
+from derain.train.held_out.manifest import SetRecipe, write_manifest
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import pytest
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.quality import psnr
 from derain.pipeline.cli import run
-from derain.train import benchmark_set
-from derain.train.benchmark_clips import read_clip
-from derain.train.benchmark_manifest import check
-from derain.train.benchmark_set import MOVING, STILLS, BenchmarkJob, build, held_out
 from derain.train.datasets import read_pairs, read_rgb
+from derain.train.held_out import build as benchmark_set
+from derain.train.held_out.build import MOVING, STILLS, BenchmarkJob, build, held_out
+from derain.train.held_out.clips import read_clip
+from derain.train.held_out.manifest import check
 from derain.train.recipe import DataRecipe
 
 

@@ -11,8 +11,8 @@ import pytest
 from paired_sets import RGB, scene, write
 
 from derain.engines.errors import UsageError
-from derain.train.layouts import Problem
-from derain.train.scenes import Fingerprint, clean_pictures, fingerprint, fingerprint_of, same_scenes
+from derain.train.sets.layouts import Problem
+from derain.train.sets.scenes import Fingerprint, clean_pictures, fingerprint, fingerprint_of, same_scenes
 
 SIZE = (120, 160)
 

@@ -13,11 +13,11 @@ from paired_sets import RGB, plain, rained, scene, write
 
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.pictures.png import chunk
-from derain.train import alignment
-from derain.train.alignment import align
 from derain.train.datasets import pictures, read_clean, read_pair, read_pairs, read_rgb, size_on_disk
-from derain.train.layouts import Pair, Problem
-from derain.train.pair_check import check_pairs
+from derain.train.sets import alignment
+from derain.train.sets.alignment import align
+from derain.train.sets.check import check_pairs
+from derain.train.sets.layouts import Pair, Problem
 
 
 def shifted(seed: int, dx: int, dy: int, size: tuple[int, int] = (96, 128)) -> tuple[RGB, RGB]:

@@ -10,10 +10,10 @@ import pytest
 from paired_sets import plain, scene, write
 
 from derain.pipeline.cli import run
-from derain.train import jrsrd_set
 from derain.train.datasets import read_pair, read_pairs, read_rgb
 from derain.train.degradations import jrsrd
-from derain.train.layouts import read_sets
+from derain.train.sets import jrsrd as jrsrd_set
+from derain.train.sets.layouts import read_sets
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> Any:

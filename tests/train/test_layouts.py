@@ -10,7 +10,7 @@ from paired_sets import plain, scene, twins, write
 
 from derain.engines.errors import UsageError
 from derain.train.datasets import read_pair, read_pairs
-from derain.train.layouts import read_sets
+from derain.train.sets.layouts import read_sets
 
 Maker = Callable[[Path], Path]
 

@@ -12,11 +12,11 @@ from paired_sets import plain, rained, scene, write
 
 from derain.engines.errors import DerainError, UsageError
 from derain.train.datasets import read_pairs
-from derain.train.layouts import Pair
-from derain.train.loader import PairPatches, load
-from derain.train.pair_crops import PairCache, PairCrops, PatchOptions
 from derain.train.patches import Batch
 from derain.train.recipe import DataRecipe, NetworkRecipe, OptimiserRecipe, Recipe, parse
+from derain.train.sets.crops import PairCache, PairCrops, PatchOptions
+from derain.train.sets.layouts import Pair
+from derain.train.sets.loader import PairPatches, load
 from derain.train.trainer import RunOptions, batches
 
 OPTIONS = PatchOptions(patch=16, batch=2, seed=5)

@@ -16,7 +16,7 @@ from derain.pipeline.images import Image, write_image
 from derain.pipeline.pictures.exif import SHORT, block, integers
 from derain.pipeline.pictures.metadata import Metadata
 from derain.train.degradations.presets import PRESETS
-from derain.train.twins import Twins, write_twins
+from derain.train.synthesis.twins import Twins, write_twins
 
 ORIENTATION = 274
 
@@ -233,7 +233,7 @@ def test_a_broken_run_leaves_nothing(
         if name == "b":
             raise error
 
-    monkeypatch.setattr("derain.train.synthesize.write_twins", fails_on_the_second)
+    monkeypatch.setattr("derain.train.synthesis.job.write_twins", fails_on_the_second)
     assert make(photos, tmp_path / "out", "--rain", "rain100l") == code
     said = capsys.readouterr().err
     assert sentence in said and ".tmp-" not in said

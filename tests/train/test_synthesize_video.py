@@ -17,9 +17,9 @@ from derain.pipeline.sinks.file import FileSink
 from derain.pipeline.sources.file import FileSource
 from derain.train.degradations.compose import make as made_of
 from derain.train.degradations.sidecar import read_sidecar
-from derain.train.synthesize import synthesize
-from derain.train.synthesize_plan import SynthesisJob
-from derain.train.twins import to_picture
+from derain.train.synthesis.job import synthesize
+from derain.train.synthesis.plan import SynthesisJob
+from derain.train.synthesis.twins import to_picture
 
 TWINS = ("rainy", "clean", "mask")
 IRREGULAR = (0, 1, 2, 5, 6, 11, 12, 13, 20, 21)

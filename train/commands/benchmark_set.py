@@ -8,11 +8,11 @@ from derain.engines.errors import UsageError
 from derain.pipeline.commands.options import path_option
 from derain.pipeline.log import LEVELS, logging_to_stderr
 from derain.pipeline.progress import choose
-from derain.train.benchmark_clips import default_clips
-from derain.train.benchmark_manifest import check
-from derain.train.benchmark_set import BenchmarkJob, build, held_out
 from derain.train.commands.options import data_folder, optional_data, seed_option
 from derain.train.datasets import pictures
+from derain.train.held_out.build import BenchmarkJob, build, held_out
+from derain.train.held_out.clips import default_clips
+from derain.train.held_out.manifest import check
 from derain.train.recipe import load_recipe
 
 

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from derain.pipeline.commands.options import path_option
-from derain.train.layouts import Problem, read_sets
-from derain.train.pair_check import problems_of
-from derain.train.scenes import Fingerprint, Same, clean_pictures, fingerprint_of, same_scenes
+from derain.train.sets.check import problems_of
+from derain.train.sets.layouts import Problem, read_sets
+from derain.train.sets.scenes import Fingerprint, Same, clean_pictures, fingerprint_of, same_scenes
 
 T = TypeVar("T")
 

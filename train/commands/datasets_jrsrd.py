@@ -7,7 +7,7 @@ import click
 
 from derain.pipeline.commands.options import path_option
 from derain.train.commands.options import seed_option
-from derain.train.jrsrd_set import build
+from derain.train.sets.jrsrd import build
 
 
 @click.command("jrsrd")

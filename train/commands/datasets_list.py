@@ -10,7 +10,7 @@ import click
 from derain.engines.errors import DerainError
 from derain.pipeline.commands.options import path_option
 from derain.train.datasets import size_on_disk
-from derain.train.layouts import PairedSet, read_sets
+from derain.train.sets.layouts import PairedSet, read_sets
 
 
 @dataclass(frozen=True)

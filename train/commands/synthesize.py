@@ -12,8 +12,8 @@ from derain.pipeline.log import LEVELS, logging_to_stderr
 from derain.pipeline.progress import choose
 from derain.train.commands.options import seed_option
 from derain.train.degradations.presets import PRESETS
-from derain.train.synthesize import synthesize
-from derain.train.synthesize_plan import MASKS, SynthesisJob
+from derain.train.synthesis.job import synthesize
+from derain.train.synthesis.plan import MASKS, SynthesisJob
 
 
 @click.command(

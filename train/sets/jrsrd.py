@@ -16,7 +16,7 @@ import numpy as np
 from derain.engines.errors import UsageError
 from derain.train.datasets import RGB, read_pair, read_pairs
 from derain.train.degradations import jrsrd
-from derain.train.layouts import Pair, PairedSet, read_sets
+from derain.train.sets.layouts import Pair, PairedSet, read_sets
 from derain.train.whole_folder import check_new, whole_folder, write_png
 
 INTENSITIES = tuple(range(1, len(jrsrd.NOISE) + 1))

@@ -12,11 +12,11 @@ from derain.pipeline.sources.file import FileSource
 from derain.train.datasets import read_rgb
 from derain.train.degradations.compose import make
 from derain.train.degradations.sidecar import SideCar, Source, write_sidecar
-from derain.train.meter import Meter
-from derain.train.photos import Photo, check_photos
-from derain.train.synthesize_plan import SMALLEST, SynthesisJob, Task, check_same, plan, seconds
-from derain.train.synthesize_video import open_video, rain_on_video
-from derain.train.twins import Tally, make_folders, to_picture, twins_of, write_twins
+from derain.train.synthesis.meter import Meter
+from derain.train.synthesis.photos import Photo, check_photos
+from derain.train.synthesis.plan import SMALLEST, SynthesisJob, Task, check_same, plan, seconds
+from derain.train.synthesis.twins import Tally, make_folders, to_picture, twins_of, write_twins
+from derain.train.synthesis.video import open_video, rain_on_video
 from derain.train.whole_folder import whole_folder
 
 __all__ = ["SynthesisJob", "synthesize"]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from derain.engines.errors import DerainError, UsageError
 from derain.train.datasets import RGB, read_clean
-from derain.train.layouts import DEEPEST, ENDINGS, Pair, Problem, folders_in, pictures_in, read_sets
+from derain.train.sets.layouts import DEEPEST, ENDINGS, Pair, Problem, folders_in, pictures_in, read_sets
 
 Plane: TypeAlias = npt.NDArray[np.float32]
 

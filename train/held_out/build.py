@@ -15,18 +15,18 @@ from derain.engines.errors import DerainError, UsageError
 from derain.engines.quality import psnr
 from derain.pipeline.progress import End, QuietTeller, Teller
 from derain.pipeline.runner import Interrupted
-from derain.train.benchmark_clips import Clip, read_clip
-from derain.train.benchmark_manifest import Manifest, SetRecipe, origin, write_manifest
 from derain.train.datasets import pictures, read_rgb, split
 from derain.train.degradations import streaks
 from derain.train.degradations.compose import Shot, make
 from derain.train.degradations.presets import preset
 from derain.train.degradations.rain import Picture
-from derain.train.meter import Meter
-from derain.train.photos import check_photos
+from derain.train.held_out.clips import Clip, read_clip
+from derain.train.held_out.manifest import Manifest, SetRecipe, origin, write_manifest
 from derain.train.recipe import DataRecipe
-from derain.train.synthesize_plan import SMALLEST, generator, in_words
-from derain.train.twins import make_folders, to_picture, twins_of, write_twins
+from derain.train.synthesis.meter import Meter
+from derain.train.synthesis.photos import check_photos
+from derain.train.synthesis.plan import SMALLEST, generator, in_words
+from derain.train.synthesis.twins import make_folders, to_picture, twins_of, write_twins
 from derain.train.whole_folder import check_new, whole_folder
 
 REAL_DROPS = (17.0, 24.0)

@@ -19,9 +19,9 @@ from derain.pipeline.source import StreamInfo
 from derain.pipeline.sources.file import FileSource
 from derain.train.degradations.compose import Shot, make
 from derain.train.degradations.sidecar import SideCar, Source
-from derain.train.meter import Meter
-from derain.train.synthesize_plan import SMALLEST, SynthesisJob, Task, seconds
-from derain.train.twins import FOLDERS, Tally, Twins, to_picture, twins_of
+from derain.train.synthesis.meter import Meter
+from derain.train.synthesis.plan import SMALLEST, SynthesisJob, Task, seconds
+from derain.train.synthesis.twins import FOLDERS, Tally, Twins, to_picture, twins_of
 from derain.train.whole_folder import sha256_of
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from derain.engines.errors import DerainError
 from derain.pipeline.images import FORMATS
-from derain.train.alignment import Alignment, align
 from derain.train.datasets import RGB, read_pair, read_rgb
-from derain.train.layouts import Pair, Problem
+from derain.train.sets.alignment import Alignment, align
+from derain.train.sets.layouts import Pair, Problem
 
 FARTHEST = 2.0
 """Pixels by which a pair may be off."""

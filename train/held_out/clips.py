@@ -9,7 +9,7 @@ import numpy as np
 
 from derain.engines.engine import Pixels
 from derain.engines.errors import UsageError
-from derain.train.synthesize_video import open_clean
+from derain.train.synthesis.video import open_clean
 
 FRAMES = 30
 MOST_WIDE = 480

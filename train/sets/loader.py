@@ -11,9 +11,9 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from derain.engines.errors import DerainError, UsageError
-from derain.train.layouts import Pair
-from derain.train.pair_crops import PairCrops, PatchOptions
 from derain.train.patches import Batch, tensors
+from derain.train.sets.crops import PairCrops, PatchOptions
+from derain.train.sets.layouts import Pair
 
 
 class PairPatches(IterableDataset[Batch]):

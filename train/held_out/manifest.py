@@ -10,7 +10,7 @@ from pathlib import Path
 
 from derain.engines.errors import DerainError, UsageError
 from derain.train.degradations.sidecar import from_json, to_json
-from derain.train.synthesize_plan import MOST_NAMED
+from derain.train.synthesis.plan import MOST_NAMED
 from derain.train.whole_folder import sha256_of
 
 NAME = "manifest.json"

@@ -11,7 +11,7 @@ import numpy as np
 from derain.engines.errors import DerainError, UsageError
 from derain.train.datasets import RGB, read_pair, size_of
 from derain.train.degradations.rain import Map, Picture, compared
-from derain.train.layouts import Pair
+from derain.train.sets.layouts import Pair
 
 MIB = 1 << 20
 

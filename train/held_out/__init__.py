@@ -1,0 +1,1 @@
+"""The project's own held-out set, the same bytes on every run."""

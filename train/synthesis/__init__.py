@@ -1,0 +1,1 @@
+"""Rain made to order on a user's photos and videos."""

@@ -20,9 +20,9 @@ from derain.benchmarks.machine import machine
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.quality import psnr
 from derain.pipeline.commands.options import number_option, path_option, whole_option
-from derain.train.background import Samples, background, find_ranking, mode, ordered
-from derain.train.background_measures import agreement
-from derain.train.background_video import FEWEST
+from derain.train.background.measures import agreement
+from derain.train.background.ranks import Samples, background, find_ranking, mode, ordered
+from derain.train.background.video import FEWEST
 from derain.train.commands.options import seed_option
 from derain.train.datasets import pictures, read_rgb
 from derain.train.degradations.compose import make

@@ -46,7 +46,7 @@ SUBJECTS: tuple[Entry, ...] = (
     ("degradations", "derain.benchmarks.degradations", "", "How many rainy patches one core makes a second."),
     ("realism", "derain.benchmarks.realism", "train", "Do published networks take our rain for rain?"),
     ("drops", "derain.benchmarks.drops", "", "Measure our drops beside real ones, and draw them."),
-    ("usefulness", "derain.benchmarks.usefulness", "", "Does it help the machine that looks?"),
+    ("usefulness", "derain.benchmarks.usefulness.command", "", "Does it help the machine that looks?"),
     ("background", "derain.benchmarks.background", "", "How near the truth are backgrounds of rainy video?"),
 )
 """What else `derain bench NAME` measures."""

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from derain.benchmarks.boxes import Boxes, BoxWatcher, MovingPeople, Tally, checked, overlaps, pair
-from derain.benchmarks.views import RGB, Views
+from derain.benchmarks.usefulness.boxes import Boxes, BoxWatcher, MovingPeople, Tally, checked, overlaps, pair
+from derain.benchmarks.usefulness.views import RGB, Views
 from derain.engines.errors import DerainError
 from derain.pipeline.source import open_source
 

@@ -7,9 +7,9 @@ import pytest
 from detector_models import Shape, bright, constant, write
 from onnx import helper
 
-from derain.benchmarks.boxes import BoxWatcher
-from derain.benchmarks.detector import DetectorOptions, OnnxDetector, letterboxed, suppressed
-from derain.benchmarks.views import RGB, Views
+from derain.benchmarks.usefulness.boxes import BoxWatcher
+from derain.benchmarks.usefulness.detector import DetectorOptions, OnnxDetector, letterboxed, suppressed
+from derain.benchmarks.usefulness.views import RGB, Views
 from derain.engines.errors import DerainError, UsageError
 
 

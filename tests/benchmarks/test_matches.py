@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from derain.benchmarks.matches import (
+from derain.benchmarks.usefulness.matches import (
     Count,
     Features,
     Geometry,
@@ -16,7 +16,7 @@ from derain.benchmarks.matches import (
     sampson,
     transfer,
 )
-from derain.benchmarks.views import RGB, Views
+from derain.benchmarks.usefulness.views import RGB, Views
 
 CAMERA = np.array([[100.0, 0, 64], [0, 100, 48], [0, 0, 1]])
 

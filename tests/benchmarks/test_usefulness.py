@@ -14,9 +14,9 @@ import pytest
 from clips import Clip, add_tone, write_tone
 from detector_models import constant
 
-from derain.benchmarks.boxes import BoxWatcher
-from derain.benchmarks.usefulness import look, table
-from derain.benchmarks.views import RGB, Take, Views, views
+from derain.benchmarks.usefulness.boxes import BoxWatcher
+from derain.benchmarks.usefulness.command import look, table
+from derain.benchmarks.usefulness.views import RGB, Take, Views, views
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.cli import run
 from derain.train.degradations.compose import make

@@ -9,11 +9,11 @@ import rainy_scene
 
 from derain.engines.errors import DerainError
 from derain.engines.quality import psnr
-from derain.train.background import Crossings, background, find_ranking, mode, mode_ranks, ordered
-from derain.train.background_measures import agreement, measure
-from derain.train.background_motion import Region, Watch, frames_in_a_row, regions
-from derain.train.background_store import FrameStore
-from derain.train.background_video import whole
+from derain.train.background.measures import agreement, measure
+from derain.train.background.motion import Region, Watch, frames_in_a_row, regions
+from derain.train.background.ranks import Crossings, background, find_ranking, mode, mode_ranks, ordered
+from derain.train.background.store import FrameStore
+from derain.train.background.video import whole
 
 
 def series(*pixels: list[int]) -> Any:

@@ -15,8 +15,8 @@ from clips import Clip
 
 from derain.engines.quality import psnr
 from derain.pipeline.cli import run
-from derain.train import background_video
-from derain.train.background_store import FrameStore
+from derain.train.background import video as background_video
+from derain.train.background.store import FrameStore
 
 Command = Callable[..., int]
 

@@ -12,8 +12,8 @@ from derain.pipeline.commands.options import path_option, whole_option
 from derain.pipeline.commands.video import time_option
 from derain.pipeline.json_lines import JsonLines
 from derain.pipeline.log import LEVELS, logging_to_stderr
-from derain.train.background_measures import AGREED, LEFT, Measures
-from derain.train.background_video import (
+from derain.train.background.measures import AGREED, LEFT, Measures
+from derain.train.background.video import (
     DENSITIES,
     FEWEST,
     Attempt,

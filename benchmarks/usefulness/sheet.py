@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from derain.benchmarks.views import RGB
+from derain.benchmarks.usefulness.views import RGB
 from derain.engines.errors import DerainError
 
 WIDTH = 480

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from derain.benchmarks.views import RGB, Views
+from derain.benchmarks.usefulness.views import RGB, Views
 from derain.engines.errors import DerainError
 
 Boxes: TypeAlias = npt.NDArray[np.float64]

@@ -20,10 +20,10 @@ from derain.pipeline.images import Image, write_image
 from derain.pipeline.sinks.publish import Publication
 from derain.pipeline.sources.cut import clock
 from derain.pipeline.sources.file import FileSource
-from derain.train.background import Ranking, Samples, at_rank, find_ranking
-from derain.train.background_measures import Measures, measure
-from derain.train.background_motion import Mask, Region, Shift, Watch, regions
-from derain.train.background_store import FrameStore
+from derain.train.background.measures import Measures, measure
+from derain.train.background.motion import Mask, Region, Shift, Watch, regions
+from derain.train.background.ranks import Ranking, Samples, at_rank, find_ranking
+from derain.train.background.store import FrameStore
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from derain.benchmarks.boxes import Boxes, overlaps
-from derain.benchmarks.views import RGB
+from derain.benchmarks.usefulness.boxes import Boxes, overlaps
+from derain.benchmarks.usefulness.views import RGB
 from derain.engines.base import one_line
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.onnxruntime import runtime

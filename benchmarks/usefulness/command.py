@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 import click
 
-from derain.benchmarks.boxes import BoxWatcher, MovingPeople
 from derain.benchmarks.commands import parse_size
-from derain.benchmarks.detector import LAYOUTS, DetectorOptions, OnnxDetector
 from derain.benchmarks.machine import machine
-from derain.benchmarks.matches import MatchWatcher
-from derain.benchmarks.usefulness_sheet import save, shrunk, write_sheet
-from derain.benchmarks.views import RGB, Take, Views, check_rain, views
+from derain.benchmarks.usefulness.boxes import BoxWatcher, MovingPeople
+from derain.benchmarks.usefulness.detector import LAYOUTS, DetectorOptions, OnnxDetector
+from derain.benchmarks.usefulness.matches import MatchWatcher
+from derain.benchmarks.usefulness.sheet import save, shrunk, write_sheet
+from derain.benchmarks.usefulness.views import RGB, Take, Views, check_rain, views
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.registry import open_engine

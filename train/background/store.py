@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from derain.engines.errors import DerainError
-from derain.train.background import Samples
+from derain.train.background.ranks import Samples
 
 IN_MEMORY = 128 << 20
 """Bytes up to which frames stay in memory rather than in a file."""

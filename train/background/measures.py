@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from derain.engines.quality import psnr
-from derain.train.background import Samples, background
+from derain.train.background.ranks import Samples, background
 
 AGREED = 40.0
 """Decibels from which two halves agree. Each half has twice the variance of the whole, and the difference of

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from derain.benchmarks.views import RGB, Views
+from derain.benchmarks.usefulness.views import RGB, Views
 
 Points: TypeAlias = npt.NDArray[np.float64]
 """(N, 2): x, y in pixels."""

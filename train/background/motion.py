@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from derain.train.background import Samples
+from derain.train.background.ranks import Samples
 
 SIDE = 512
 REFERENCE, BLOCK = 15, 7

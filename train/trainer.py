@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from derain.engines.errors import UsageError
 from derain.train.checkpoint import State, begin_with, restore, save
 from derain.train.datasets import pictures, read_pairs, split
-from derain.train.losses import psnr_of, restoration_loss
+from derain.train.losses.restoration import psnr_of, restoration_loss
 from derain.train.networks.registry import build_network
 from derain.train.patches import Batch, RainyPatches
 from derain.train.preview import save_samples

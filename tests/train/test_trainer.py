@@ -11,7 +11,7 @@ from torch import nn
 
 from derain.engines.errors import UsageError
 from derain.train.export import ExportOptions, export, load_checkpoint
-from derain.train.losses import masked_l1, restoration_loss
+from derain.train.losses.restoration import masked_l1, restoration_loss
 from derain.train.patches import RainyPatches
 from derain.train.recipe import DataRecipe, NetworkRecipe, OptimiserRecipe, Recipe, load_recipe, parse
 from derain.train.trainer import RunOptions, fresh_state, learning_rate, train, training_photos

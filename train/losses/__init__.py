@@ -1,0 +1,1 @@
+"""Losses: those of the shipped networks, and one file for each paper's."""

@@ -110,5 +110,5 @@ def contact_sheet(samples: Sequence[Sample]) -> RGB:
 
 
 def boxed(picture: RGB) -> RGB:
-    """(HEIGHT, WIDTH, 3), the thumbnail in its corner."""
-    return np.pad(picture, ((0, HEIGHT - picture.shape[0]), (0, WIDTH - picture.shape[1]), (0, 0)))
+    """The thumbnail in the corner of a box of WIDTH; its row is as high as it is."""
+    return np.pad(picture, ((0, 0), (0, WIDTH - picture.shape[1]), (0, 0)))

@@ -183,7 +183,7 @@ def test_the_sheet_shows_the_worst_first(pairs: Path, model: Path, tmp_path: Pat
     write(pairs / "rainy" / "2.png", scene(2) // 2)
     evaluate(darker(tmp_path, 10, "dark"), pairs, "--sheet", tmp_path / "sheet.png")
     sheet = read_rgb(tmp_path / "sheet.png")
-    assert sheet.shape == (3 * 240, 3 * 320, 3)
+    assert sheet.shape == (3 * 24, 3 * 320, 3)
     assert np.array_equal(sheet[12:24, 640:672], scene(2)[12:])
 
 

@@ -1,0 +1,46 @@
+"""Drops and streaks of one shot are marked apart."""
+
+import numpy as np
+
+from derain.train.degradations import jrsrd, masks, raindrops, streaks
+from derain.train.degradations.camera import Noise
+from derain.train.degradations.compose import Shot, make
+from derain.train.degradations.joint_masks import joint_masks
+
+CLEAN = np.linspace(0.2, 0.7, 48 * 48 * 3, dtype=np.float32).reshape(48, 48, 3)
+
+
+def drops() -> raindrops.Raindrops:
+    return raindrops.sample(np.random.default_rng(0), 48, 48)
+
+
+def noise_streaks() -> jrsrd.NoiseStreaks:
+    return jrsrd.sample(np.random.default_rng(1), 48, 48)
+
+
+def test_each_mask_is_of_its_rain_alone() -> None:
+    wet = make(CLEAN, Shot((drops(),))).rainy.image
+    both = make(CLEAN, Shot((drops(), noise_streaks()))).rainy.image
+    got = joint_masks(CLEAN, Shot((drops(), noise_streaks())))
+    np.testing.assert_array_equal(got.streaks, masks.daiam(both, wet))
+    dry = make(CLEAN, Shot((noise_streaks(),))).rainy.image
+    np.testing.assert_array_equal(got.drops, masks.daiam(both, dry))
+    assert got.drops.max() == got.streaks.max() == 1
+    untouched = np.abs(wet - CLEAN).max(axis=2) == 0
+    assert untouched.any() and not got.drops[untouched].any()
+
+
+def test_the_mask_of_missing_rain_is_empty() -> None:
+    falling = streaks.sample(np.random.default_rng(2), 48, 48)
+    got = joint_masks(CLEAN, Shot((falling,)))
+    assert got.streaks.max() == 1 and not got.drops.any()
+    dry = joint_masks(CLEAN, Shot(()))
+    assert not dry.drops.any() and not dry.streaks.any()
+    assert dry.drops.shape == (48, 48)
+
+
+def test_noise_is_no_rain() -> None:
+    from_noise = joint_masks(CLEAN, Shot((drops(), Noise(0.1, 0.0, 0))))
+    without = joint_masks(CLEAN, Shot((drops(),)))
+    np.testing.assert_array_equal(from_noise.drops, without.drops)
+    assert not from_noise.streaks.any()

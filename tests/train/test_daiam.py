@@ -11,15 +11,8 @@ from torch import Tensor, nn
 
 from derain.engines.card import Tiling
 from derain.train import export
-from derain.train.losses.daiam import (
-    Balance,
-    DAiAMLoss,
-    attention_loss,
-    branch_loss,
-    picture_loss,
-    stage_loss,
-)
-from derain.train.networks.daiam import DROPS, NETWORKS, STREAKS, DAiAM
+from derain.train.losses.daiam import DAiAMLoss
+from derain.train.networks.daiam import NETWORKS, STREAKS, DAiAM
 from derain.train.networks.dam import DAM, Attended, Branch, ConvLSTM, Decoder, Encoder, Stage, unpack
 from derain.train.networks.differential import Cascade, Differential, DifferentialDriven, FilterNet
 from derain.train.networks.network import Restored
@@ -96,16 +89,12 @@ def test_filter_net_equals_loops() -> None:
     difference = torch.rand(1, 3, 5, 6) * 2 - 1
     x = difference[0].numpy().astype(np.float64)
     for layer, before in ((net.first, 0), (net.second, 1), (net.third, 0)):
+        assert layer.kernel_size == (2, 2)
         x = naive_convolution(x, layer, before)
         x = x if layer is net.third else np.where(x > 0, x, 0.2 * x)
     got = net(difference).detach().numpy()
     assert got.shape == (1, 1, 5, 6)
     np.testing.assert_allclose(got[0], sigmoid(x), atol=1e-6)
-
-
-def test_filter_net_has_three_2x2_convolutions() -> None:
-    layers = [layer for layer in FilterNet(32).modules() if isinstance(layer, nn.Conv2d)]
-    assert [layer.kernel_size for layer in layers] == [(2, 2)] * 3
 
 
 @pytest.mark.parametrize("steps", [2, 3])
@@ -284,73 +273,6 @@ def test_daiam_daiam_is_one_after_the_other() -> None:
     with torch.no_grad():
         expected = network.stages[1](network.stages[0](rainy).image).image
         torch.testing.assert_close(network(rainy).image, expected)
-
-
-# Losses
-
-
-def test_eq_5_and_eq_9_by_hand() -> None:
-    mask = torch.tensor([[[[0.0, 1.0], [0.5, 0.25]]]])
-    attention = torch.tensor([[[[0.5, 0.5], [0.5, 0.5]]]])
-    assert float(attention_loss(mask, attention)) == pytest.approx((0.5 + 0.5 + 0 + 0.25) / 4)
-    clean, restored = torch.zeros(1, 3, 1, 2), torch.tensor([[[[0.1, 0.0]], [[-0.2, 0.0]], [[0.3, 0.4]]]])
-    assert float(picture_loss(clean, restored)) == pytest.approx((0.1 + 0.2 + 0.3 + 0.4) / 2)
-
-
-def branch_of(heavy: float, attention: float, light: float) -> Attended:
-    return Attended(picture(heavy), picture(attention, 1), picture(light))
-
-
-CLEAN = picture(0.5)
-EQ_12 = 0.8 * 0.3 + 1.0 * 3 * 0.1 + 0.3 * 3 * 0.2
-"""Eq. 12 of branch_of(0.6, 0.7, 0.3) under a mask of 1: alpha L_att + beta1 L_heavy + beta2 L_light."""
-
-
-def test_eqs_10_to_13_by_hand() -> None:
-    one, other = branch_of(0.6, 0.7, 0.3), branch_of(0.5, 0.1, 0.5)
-    masks, balance = (picture(1, 1), picture(0, 1)), Balance()
-    assert float(branch_loss(one, CLEAN, masks[0], balance)) == pytest.approx(EQ_12)
-    eq_10 = EQ_12 + 3 * 0.4
-    assert float(stage_loss(Stage(picture(0.9), (one,)), CLEAN, masks[:1], balance)) == pytest.approx(eq_10)
-    eq_11 = EQ_12 + 0.8 * 0.1 + 3 * 0.4
-    both = stage_loss(Stage(picture(0.9), (one, other)), CLEAN, masks, balance)
-    assert float(both) == pytest.approx(eq_11)
-
-
-def test_what_the_ablations_lack_has_no_loss() -> None:
-    mask, balance = picture(1, 1), Balance()
-    assert float(branch_loss(Attended(picture(0.6)), CLEAN, mask, balance)) == pytest.approx(0.3)
-    odd = Attended(picture(0.6), picture(0.7, 1))
-    assert float(branch_loss(odd, CLEAN, mask, balance)) == pytest.approx(0.3 + 0.8 * 0.3)
-
-
-def joint(*images: float) -> Restored:
-    """Stages of DAiAM whose streak branch expects a mask of 1 and drop branch one of 0."""
-    branches = branch_of(0.6, 0.7, 0.3), branch_of(0.5, 0.1, 0.5)
-    stages = tuple(Stage(picture(image), branches).pack() for image in images)
-    return Restored(picture(images[-1]), None, stages)
-
-
-def test_eq_15_sums_the_stages() -> None:
-    drops, streaks = picture(0, 1), picture(1, 1)
-    of_branches = EQ_12 + 0.8 * 0.1
-    loss = DAiAMLoss()(joint(0.9, 0.6), CLEAN, drops, streaks)
-    assert float(loss) == pytest.approx(3 * 0.4 + 3 * 0.1 + 2 * of_branches)
-    literal = DAiAMLoss(branches=False)(joint(0.9, 0.6), CLEAN, drops, streaks)
-    assert float(literal) == pytest.approx(3 * 0.4 + 3 * 0.1)
-
-
-def test_each_branch_is_held_to_the_mask_of_its_rain() -> None:
-    assert (STREAKS, DROPS) == (0, 1)
-    right = DAiAMLoss()(joint(0.5), CLEAN, mask_drops=picture(0, 1), mask_streaks=picture(1, 1))
-    wrong = DAiAMLoss()(joint(0.5), CLEAN, mask_drops=picture(1, 1), mask_streaks=picture(0, 1))
-    assert float(wrong - right) == pytest.approx(0.8 * (0.7 + 0.9 - 0.3 - 0.1))
-
-
-def test_one_branch_is_held_to_all_the_rain() -> None:
-    restored = Restored(CLEAN, None, (Stage(CLEAN, (branch_of(0.5, 0.7, 0.5),)).pack(),))
-    loss = DAiAMLoss()(restored, CLEAN, picture(0.9, 1), picture(0.2, 1))
-    assert float(loss) == pytest.approx(0.8 * 0.2)
 
 
 # Training

@@ -140,6 +140,14 @@ def test_weights_start_as_the_paper_says() -> None:
         assert not any(p.any() for n, p in network.named_parameters() if n.endswith("bias"))
 
 
+def test_decoders_start_from_the_picture_they_are_given() -> None:
+    seen, base = torch.rand(1, 9, 8, 8), torch.rand(1, 3, 8, 8)
+    network = Decoder(9, 4, 2)
+    nn.init.zeros_(network.cnn2.weight)
+    nn.init.constant_(network.cnn2.bias, 0.25)  # type: ignore[arg-type]
+    torch.testing.assert_close(network(seen, base), base + 0.25)
+
+
 def test_every_name_is_listed_once_with_its_tiling() -> None:
     assert tuple(entry.name for entry in NETWORKS) == NAMES
     assert {(entry.tiling, entry.multiple_of) for entry in NETWORKS} == {(Tiling.EXACT, 1)}

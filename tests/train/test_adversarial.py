@@ -18,6 +18,7 @@ from derain.train.losses.adversarial import (
     targets,
 )
 from derain.train.losses.contrastive import EPSILON, ContrastiveLoss, Features, RandomFeatures
+from derain.train.losses.vgg import VGG16Features
 from derain.train.losses.water_gan import CONTRAST, discriminator_loss, generator_loss
 from derain.train.networks.patch_gan import PatchGan
 from derain.train.networks.pix2pix import EXPERIMENT2, EXPERIMENT3, Pix2Pix
@@ -160,7 +161,12 @@ def test_the_contrastive_loss_by_hand() -> None:
 
 def at_depth(depth: int) -> Features:
     """One depth of the random features alone."""
-    return lambda picture: RandomFeatures()(picture)[depth : depth + 1]
+
+    def features(picture: Tensor) -> Tensor:
+        found: Tensor = RandomFeatures()(picture)[depth]
+        return found
+
+    return features
 
 
 def test_deeper_features_count_for_more() -> None:
@@ -176,6 +182,18 @@ def test_contrast_is_least_at_the_clean_picture_and_grows_towards_the_rainy_one(
     loss = ContrastiveLoss()
     values = [float(loss(clean + share * (rainy - clean), clean, rainy)) for share in (0, 0.3, 0.6, 0.9)]
     assert values == sorted(values) and values[0] < 0.01 < values[1]
+
+
+def test_contrast_takes_the_features_of_vgg() -> None:
+    torch.manual_seed(0)
+    rainy, clean = pair()
+    vgg = VGG16Features("relu1_2", width=0.1)
+    halfway = ((rainy + clean) / 2).requires_grad_()
+    loss = ContrastiveLoss(vgg)(halfway, clean, rainy)
+    near, far = ((vgg(halfway) - vgg(other)).abs().mean() + EPSILON for other in (clean, rainy))
+    torch.testing.assert_close(loss, near / far)
+    torch.autograd.backward(loss)
+    assert halfway.grad is not None and halfway.grad.any()
 
 
 def test_contrast_of_a_dry_pair_stays_finite() -> None:

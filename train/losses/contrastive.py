@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-Features = Callable[[Tensor], Sequence[Tensor]]
-"""(N, 3, H, W) in 0..1 -> features (N, C, h, w) of several depths, the shallowest first."""
+Features = Callable[[Tensor], Tensor | Sequence[Tensor]]
+"""(N, 3, H, W) in 0..1 -> features (N, C, h, w) of one depth, or of several, the shallowest first."""
 
 CHANNELS = (16, 32, 64)
 SLOPE = 0.2
@@ -50,7 +50,7 @@ class ContrastiveLoss:
     """The sum over depths i of w_i |f_i(restored) - f_i(clean)| / |f_i(restored) - f_i(rainy)|, means of
     absolute differences.
 
-    `features`: any of that kind, such as VGG's, that passes gradients to the picture. `weights` w_i, one a
+    `features`: any of that kind, such as VGG16Features, that passes gradients to the picture. `weights` w_i, one a
     depth; None for 1 at the deepest and half as much at each before, so that what a picture shows counts for
     more than its pixels, which have a loss of their own.
     """
@@ -59,10 +59,15 @@ class ContrastiveLoss:
         self.features: Features = RandomFeatures() if features is None else features
         self.weights = weights
 
+    def depths(self, picture: Tensor) -> Sequence[Tensor]:
+        """The features, one depth's too as a sequence."""
+        found = self.features(picture)
+        return (found,) if isinstance(found, Tensor) else found
+
     def __call__(self, restored: Tensor, clean: Tensor, rainy: Tensor) -> Tensor:
         with torch.no_grad():
-            positive, negative = self.features(clean), self.features(rainy)
-        found = self.features(restored)
+            positive, negative = self.depths(clean), self.depths(rainy)
+        found = self.depths(restored)
         weights = self.weights or [0.5 ** (len(found) - 1 - i) for i in range(len(found))]
         total = restored.new_zeros(())
         for w, anchor, near, far in zip(weights, found, positive, negative, strict=True):

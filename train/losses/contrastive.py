@@ -50,9 +50,9 @@ class ContrastiveLoss:
     """The sum over depths i of w_i |f_i(restored) - f_i(clean)| / |f_i(restored) - f_i(rainy)|, means of
     absolute differences.
 
-    `features`: any of that kind, such as VGG16Features, that passes gradients to the picture. `weights` w_i, one a
-    depth; None for 1 at the deepest and half as much at each before, so that what a picture shows counts for
-    more than its pixels, which have a loss of their own.
+    `features`: any of that kind that passes gradients to the picture, such as VGG16Features. `weights` w_i,
+    one a depth; None for 1 at the deepest and half as much at each before, so that what a picture shows
+    counts for more than its pixels, which have a loss of their own.
     """
 
     def __init__(self, features: Features | None = None, weights: Sequence[float] | None = None) -> None:

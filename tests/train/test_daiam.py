@@ -1,6 +1,5 @@
 """DAM, DAiAM and D-DAiAM against the paper, loops, losses by hand and the exported graph."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -307,34 +306,27 @@ def test_gradients_reach_every_parameter(name: str) -> None:
     assert not silent
 
 
-def fit(network: nn.Module, steps: int, rate: float) -> tuple[float, float, float]:
-    """The first and last loss and the last PSNR of `steps` steps of AdamW over four pairs."""
-    rainy, clean, drops, streaks = scene(64 if steps > 100 else 16, batch=4)
+def fit(network: nn.Module, steps: int, rate: float) -> tuple[float, float]:
+    """The first and last loss of `steps` steps of AdamW over four pairs."""
+    rainy, clean, drops, streaks = scene(16, batch=4)
     optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     losses = []
     for _ in range(steps):
-        restored = network(rainy)
-        loss = DAiAMLoss()(restored, clean, drops, streaks)
+        loss = DAiAMLoss()(network(rainy), clean, drops, streaks)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         losses.append(loss.item())
-    error = (restored.image.detach() - clean).square().mean()
-    return losses[0], losses[-1], -10 * math.log10(error)
+    return losses[0], losses[-1]
 
 
 @pytest.mark.parametrize("name,steps", [("dam", 30), ("d-daiam", 12)])
 def test_a_few_steps_lower_the_loss(name: str, steps: int) -> None:
-    first, last, _ = fit(built(name).train(), steps, 3e-3)
+    first, last = fit(built(name).train(), steps, 3e-3)
     assert last < 0.85 * first
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_four_pairs_are_learnt_by_heart(name: str) -> None:
-    assert fit(built(name, width=0.25).train(), 800, 3e-3)[2] >= 35
 
 
 # Tiles and export

@@ -57,7 +57,6 @@ def count(module: nn.Module) -> int:
 
 # Operators against loops
 
-
 Array = npt.NDArray[np.float64]
 
 

@@ -92,7 +92,7 @@ def _against_intel_gpu() -> tuple[str, ...]:
     reasons = ["this version of derain runs OpenVINO on the CPU only"]
     if unavailable := openvino.unavailable():
         return (unavailable, *reasons)
-    devices = openvino.runtime().Core().available_devices
+    devices = openvino.core().available_devices
     if not any(device.startswith("GPU") for device in devices):
         reasons.insert(0, f"OpenVINO sees no GPU (it sees {', '.join(devices)})")
     return tuple(reasons)
@@ -101,7 +101,7 @@ def _against_intel_gpu() -> tuple[str, ...]:
 def _against_bf16() -> str:
     if unavailable := openvino.unavailable():
         return unavailable
-    if "bf16" not in openvino.precisions(openvino.runtime().Core()):
+    if "bf16" not in openvino.precisions(openvino.core()):
         return "the processor has no bf16 instructions"
     return "results differ from those of fp32 by a level here and there; ask for it with --precision bf16"
 

@@ -1,5 +1,6 @@
 """The backend "openvino": the fastest way measured on CPUs."""
 
+import functools
 import importlib
 import sys
 from collections import OrderedDict
@@ -29,6 +30,17 @@ def runtime() -> Any:
     return importlib.import_module("openvino")
 
 
+@functools.cache
+def core() -> Any:
+    """The one `openvino.Core` of this process, which stays for good.
+
+    Its CPU plugin gives the thread that loads it an alternate signal stack, and at its end frees that and
+    puts back the one it had found. Of several, closed in another order than they were opened, the last would
+    put back a freed one, and the next signal with a handler, Ctrl-C for one, would kill the process.
+    """
+    return runtime().Core()
+
+
 def unavailable() -> str:
     """Why this machine can't run it; "" where it can."""
     try:
@@ -54,7 +66,7 @@ class OpenVINOEngine(GraphEngine):
     def __init__(self, model: ModelFile, options: EngineOptions) -> None:
         super().__init__(model, options)
         self._ov = runtime()
-        self._core = self._ov.Core()
+        self._core = core()
         self.precision = choose_precision(self.backend, options.precision, precisions(self._core))
         self._config = self._configure(options)
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()

@@ -1,6 +1,8 @@
 """What OpenVINO's backend does beyond the contract: compile cache, kept shapes, precisions."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import UsageError
 from derain.engines.modelfile import open_model
-from derain.engines.openvino import KEPT_SHAPES, OpenVINOEngine, runtime
+from derain.engines.openvino import KEPT_SHAPES, OpenVINOEngine, core, runtime
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def test_precision_is_set_and_reported(tmp_path: Path, compiled: list[Any]) -> N
 
 def test_bf16_is_taken_where_the_processor_has_it(tmp_path: Path, compiled: list[Any]) -> None:
     path = onnx_models.unshuffle(tmp_path)
-    able = "BF16" in runtime().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if not able:
         with pytest.raises(UsageError, match=r"takes auto, fp32$"):
             opened(path, precision="bf16")
@@ -109,3 +111,20 @@ def test_fp16_is_refused_rather_than_replaced(tmp_path: Path) -> None:
 def test_threads_reach_the_runtime(tmp_path: Path, compiled: list[Any]) -> None:
     with opened(onnx_models.identity(tmp_path), threads=1):
         assert compiled[0].get_property("INFERENCE_NUM_THREADS") == 1
+
+
+def test_engines_closed_in_any_order_leave_signals_alive(tmp_path: Path) -> None:
+    """A signal stack that the runtime freed would kill the process at its next signal."""
+    script = (
+        "import gc, os, signal, sys\n"
+        "from derain.engines.registry import open_engine\n"
+        "first, second = (open_engine(sys.argv[1]) for _ in range(2))\n"
+        "first.close(), second.close()\n"
+        "del first, second\n"
+        "gc.collect()\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('heard'))\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    arguments = [sys.executable, "-c", script, str(onnx_models.identity(tmp_path))]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

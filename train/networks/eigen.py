@@ -15,8 +15,8 @@ Where the paper is silent:
   pairs at a quarter of the width had 20.0 dB after 160 steps of Adam, and 13.1 dB without the shift.
 - The start. Its N(0, 0.001) suits its millions of steps: three factors so small leave a plateau one direction
   at a time. A short training takes `deviation=0.1`: four 32x32 pairs at a quarter of the width, 25.2 dB from
-  clean, had 40.0 dB after 1,400 steps of AdamW with rates up to 0.006; 240 steps from the paper's start end at
-  21.6 dB, on such a plateau.
+  clean, had 40.0 dB after 1,400 steps of AdamW with rates up to 0.006; 240 steps from the paper's start
+  ended at 21.6 dB, on such a plateau.
 - b_3. The paper counts 1,216 biases, 512 + 512 + 192: the last layer's belong to the 8x8x3 values of a patch,
   and are summed and divided by m as its weights are.
 - The border. A restored frame must be as large as the rainy one, so that one is continued by 4 pixels,

@@ -1,12 +1,12 @@
-"""The four-directional IRNN of SPANet (Wang et al. 2019, section 4.1, eq. 5) without a loop in the graph.
+"""The four-directional IRNN of SPANet (Wang et al. 2019, section 4.1, eq. 5).
 
-h_t = max(0, alpha h_{t-1} + x_t) along each row and column, both ways, alpha a number a channel and direction.
-One recurrence, computed in three ways that give the same figures:
+h_t = max(0, alpha h_{t-1} + x_t) along each row and column, both ways, with an alpha for each channel and
+direction. One recurrence, computed in three ways that give the same figures:
 
-- on the CPU a step a pixel with its gradient by hand: each step reads and writes once, which nothing beats there;
-- on a GPU, where starting a kernel a pixel would be all the time it takes, in log2(length) doublings: each step is a
-  function clamp(a h + b, low, high), and such functions are closed under composition for either sign of a;
-- in an export `torch`'s scan, that becomes one ONNX Scan with the length left open.
+- on the CPU a step a pixel with its gradient by hand: every step reads and writes once, nothing beats it there;
+- on a GPU, where a kernel a pixel would mostly wait to start, in log2(length) rounds: each step is a function
+  clamp(a h + b, low, high), and such functions are closed under composition for either sign of a;
+- in an export as `torch`'s scan, that becomes one ONNX Scan with the length left open.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 
 def stepwise(x: Tensor, alpha: Tensor) -> Tensor:
-    """h of eq. 5 along the first axis of `x` (L, ...), one step after the other; `alpha` broadcasts to x[0]."""
+    """h of eq. 5 along the first axis of `x` (L, ...), step by step; `alpha` broadcasts to x[0]."""
     h = torch.empty_like(x, memory_format=torch.contiguous_format)
     alpha = alpha.expand_as(x[0]).contiguous()
     rows, states = x.unbind(0), h.unbind(0)
@@ -91,9 +91,9 @@ class Recurrence(torch.autograd.Function):
 
 
 def recurrence(x: Tensor, alpha: Tensor) -> Tensor:
-    """h_t = max(0, alpha h_{t-1} + x_t), h_{-1} = 0, along the first axis of `x`; `alpha` broadcasts to x[0]."""
+    """h_t = max(0, alpha h_{t-1} + x_t), h_{-1} = 0, along the first axis; `alpha` broadcasts to x[0]."""
     if not torch.compiler.is_exporting():
-        return torch.as_tensor(Recurrence.apply(x, alpha))
+        return torch.as_tensor(Recurrence.apply(x, alpha))  # type: ignore[no-untyped-call]
 
     def step(last: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
         state = torch.relu(alpha * last + now)
@@ -107,7 +107,7 @@ class IRNN(nn.Module):
 
     "Up" at a pixel gathers from below it, as in the published code. `alpha` (4, C) starts at `start`. `bias`
     (4, C) is none of eq. 5, but the published weights have it: added at every pixel but the first of a line.
-    It starts at 0, where eq. 5 is exact. Sums along a line grow, so it counts in float32 under mixed precision.
+    It starts at 0, where eq. 5 is exact. Sums along a line grow: under mixed precision it counts in float32.
     """
 
     def __init__(self, channels: int, start: float) -> None:

@@ -1,15 +1,18 @@
 """SPANet (Wang et al., CVPR 2019): rain is seen by a spatial attentive module (SAM) and then taken away.
 
-Three residual blocks (RB), four spatial attentive blocks (SAB) of three spatial attentive residual blocks (SARB)
-that one SAM guides, two RBs (figure 5). The paper is silent on what follows, and it is as its published code has it:
+Three residual blocks (RB), four spatial attentive blocks (SAB) of three spatial attentive residual blocks
+(SARB) that one SAM guides, two RBs (figure 5). Of what follows the paper says nothing, and it is as in its
+published code:
 
-- 32 channels, half as many in the attention branch; a block is 1x1, 3x3 of dilation 2, 1x1, ReLU between, no bias;
-- zeros around the picture in every convolution, no normalisation; the last convolution gives the picture itself;
-- the branch's four maps, one a direction, weigh the IRNN's four in both rounds.
+- 32 channels, half as many in the attention branch; a block is 1x1, 3x3 of dilation 2, 1x1, ReLUs between;
+- zeros around the picture in every convolution, no normalisation; the last one gives the picture itself;
+- the branch's four maps, one a direction, weigh the IRNN's four in both rounds;
+- the identity that the IRNN starts from is scaled by 0.2. By 1, sums grow with the length of a line, twice:
+  the map was stuck at 0 or 1 after sixty steps of Adam. `start=1` gives it all the same.
 
-Where text and code differ the text is built: the IRNN starts from identity and without bias, and the branch acts. In
-the published code its product is thrown away, so that the published weights are those of a SAM without a branch.
-`attention` is the first SAM's map, which eq. 7 supervises; `stages` are the maps of all SABs, (N, 1, H, W) each.
+In the published code the product with the branch's maps is thrown away, so that the published weights are
+those of a SAM without a branch. Here the branch acts, as the text has it. `attention` is the first SAM's map,
+which eq. 7 supervises; `stages` are the maps in the order they were made, (N, 1, H, W) each.
 """
 
 import pickle
@@ -32,7 +35,8 @@ BLOCKS, SABS, SARBS, LAST_BLOCKS = 3, 4, 3, 2
 DILATION = 2
 DIRECTIONS = ("up", "right", "down", "left")
 """The order of the IRNN's outputs."""
-IDENTITY = 1.0
+START = 0.2
+"""Of the IRNN's alpha: the scale of the identity."""
 
 
 class Sams(Enum):
@@ -124,7 +128,7 @@ def weighed(directions: Tensor, weights: Tensor | None) -> Tensor:
 class SPANet(nn.Module):
     """Rainy (N, 3, H, W) in 0..1 -> `Restored`, for one `design`. `start`: of the IRNN's alpha."""
 
-    def __init__(self, design: Design, width: float = 1.0, start: float = IDENTITY) -> None:
+    def __init__(self, design: Design, width: float = 1.0, start: float = START) -> None:
         super().__init__()
         channels = max(2, round(CHANNELS * width))
         count = {Sams.NONE: 0, Sams.OWN: SABS}.get(design.sams, 1)

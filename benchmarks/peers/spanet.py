@@ -15,7 +15,7 @@ from derain.train.networks import spanet
 
 @dataclass(frozen=True)
 class SPANet:
-    """A critic: the network of `train`, without the attention branch that its published weights never used."""
+    """A critic: the network of `train`, without the branch that its published weights never used."""
 
     network: spanet.SPANet
     name: str = "SPANet SPA-Data"

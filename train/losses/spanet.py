@@ -31,8 +31,8 @@ ATTENTION: Mapping[str, float] = {
 
 def learning_rate(step: int, iterations: int = ITERATIONS) -> float:
     """Of step 0, 1, ...; a run of other length has the milestones at the same shares of it."""
-    passed = sum(step * ITERATIONS >= milestone * iterations for milestone in MILESTONES)
-    return LEARNING_RATE / 10**passed
+    passed: int = sum(step * ITERATIONS >= milestone * iterations for milestone in MILESTONES)
+    return LEARNING_RATE * 0.1**passed
 
 
 def rain_map(rainy: Tensor, clean: Tensor, threshold: float = SPANET_DIFFERENCE) -> Tensor:

@@ -35,4 +35,4 @@ def ssim(pictures: Tensor, others: Tensor) -> Tensor:
         covariance = blur(x * y) - mean_x * mean_y
     above = (2 * mean_x * mean_y + STEADY[0]) * (2 * covariance + STEADY[1])
     below = (mean_x.square() + mean_y.square() + STEADY[0]) * (variances + STEADY[1])
-    return (above / below).unflatten(0, pictures.shape[:2]).mean((1, 2, 3, 4))
+    return torch.as_tensor((above / below).reshape(len(pictures), -1).mean(1))

@@ -3,7 +3,7 @@
 h_t = max(0, alpha h_{t-1} + x_t) along each row and column, both ways, with an alpha for each channel and
 direction. One recurrence, computed in three ways that give the same figures:
 
-- on the CPU a step a pixel with its gradient by hand: every step reads and writes once, nothing beats it there;
+- on the CPU a step a pixel with its gradient by hand: each reads and writes once, nothing beats it there;
 - on a GPU, where a kernel a pixel would mostly wait to start, in log2(length) rounds: each step is a function
   clamp(a h + b, low, high), and such functions are closed under composition for either sign of a;
 - in an export as `torch`'s scan, that becomes one ONNX Scan with the length left open.
@@ -94,6 +94,9 @@ def recurrence(x: Tensor, alpha: Tensor) -> Tensor:
     """h_t = max(0, alpha h_{t-1} + x_t), h_{-1} = 0, along the first axis; `alpha` broadcasts to x[0]."""
     if not torch.compiler.is_exporting():
         return torch.as_tensor(Recurrence.apply(x, alpha))  # type: ignore[no-untyped-call]
+
+    # An exported graph is not trained, and scan's tracing warns of tensors that could be.
+    x, alpha = x.detach(), alpha.detach()
 
     def step(last: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
         state = torch.relu(alpha * last + now)

@@ -1,12 +1,12 @@
 """A2Net as a critic: its own weights, or one sentence; any size; and it takes away what it was trained on."""
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from data_folder import data_folder
 
 from derain.benchmarks.peers import a2net
 from derain.benchmarks.realism import heard, rained
@@ -60,12 +60,7 @@ def test_missing_and_foreign_weights_are_one_sentence(tmp_path: Path) -> None:
 
 @pytest.fixture
 def data() -> Path:
-    if "DERAIN_DATA" not in os.environ:
-        pytest.skip("DERAIN_DATA names no folder with peers/a2net and photos/camvid")
-    folder = Path(os.environ["DERAIN_DATA"])
-    if not (folder / "peers/a2net").is_dir() or not (folder / "photos/camvid").is_dir():
-        pytest.skip(f"{folder} has no peers/a2net and photos/camvid")
-    return folder
+    return data_folder()
 
 
 @pytest.mark.data

@@ -1,12 +1,11 @@
 """Boxes: what overlaps, what is the same thing, how it is counted, and what moves before a still camera."""
 
-import os
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from data_folder import data_folder
 
 from derain.benchmarks.usefulness.boxes import Boxes, BoxWatcher, MovingPeople, Tally, checked, overlaps, pair
 from derain.benchmarks.usefulness.views import RGB, Views
@@ -160,11 +159,8 @@ def test_the_sheet_draws_the_fullest_frame_green_red_and_blue() -> None:
 @pytest.mark.data
 def test_the_people_of_a_surveillance_clip_are_found() -> None:
     """Five to seven walk about in the first seconds of vtest.avi, some of them as pairs or behind a sign."""
-    folder = os.environ.get("DERAIN_DATA")
-    if not folder:
-        pytest.skip("DERAIN_DATA does not name the data folder")
     people = MovingPeople()
-    with open_source(Path(folder) / "clips" / "vtest.avi") as source:
+    with open_source(data_folder() / "clips" / "vtest.avi") as source:
         found = [people(frame.pixels.astype(np.uint8, copy=False)) for frame in islice(source, 60)]
     counted = found[MovingPeople.warm_up :]
     assert all(3 <= len(boxes) <= 6 for boxes in counted)

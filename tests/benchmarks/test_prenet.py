@@ -1,12 +1,12 @@
 """PReNet and its kin: the published figures, any size, and clean errors about weights."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from data_folder import data_folder
 
 from derain.benchmarks.peers import prenet
 from derain.engines.errors import DerainError, UsageError
@@ -24,7 +24,6 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.mark.data
-@pytest.mark.skipif("DERAIN_DATA" not in os.environ, reason="needs the published weights and Rain100L")
 @pytest.mark.parametrize(
     ("variant", "gain"), [("PReNet6", 15.69), ("PReNet6_r", 14.15), ("PRN6", 15.22), ("PRN6_r", 12.61)]
 )
@@ -32,7 +31,7 @@ def test_each_variant_gains_what_it_did_when_the_published_figures_came_out(
     variant: str, gain: float
 ) -> None:
     """With this code every tenth pair of Rain100L gave 39.75, 39.09, 38.95 and 38.34 dB, as published."""
-    data = Path(os.environ["DERAIN_DATA"])
+    data = data_folder()
     rainy, clean = (picture[:96, :96] for picture in read_pair(read_pairs(data / "pairs" / "rain100L")[0]))
     restored = prenet.load(data / "peers", "Rain100L", variant).restore(rainy.copy())
     before, after = (psnr(luma(picture), luma(clean), 255) for picture in (rainy, restored))

@@ -1,10 +1,10 @@
 """SPANet as a critic: any size, its name, and clean errors about weights."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from data_folder import data_folder
 
 from derain.benchmarks.peers import spanet
 from derain.engines.errors import UsageError
@@ -26,9 +26,8 @@ def test_missing_weights_are_told_with_their_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.skipif("DERAIN_DATA" not in os.environ, reason="needs the published weights")
 def test_the_published_weights_make_the_critic() -> None:
-    (critic,) = spanet.critics(Path(os.environ["DERAIN_DATA"]) / "peers")
+    (critic,) = spanet.critics(data_folder() / "peers")
     grey = np.full((24, 24, 3), 128, np.uint8)
     assert critic.name == "SPANet SPA-Data"
     assert np.abs(critic.restore(grey)[8:16, 8:16].astype(int) - 128).max() <= 8

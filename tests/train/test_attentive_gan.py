@@ -190,22 +190,10 @@ def test_the_map_gates_what_the_discriminator_sees() -> None:
     assert torch.equal(network(first).logit, network(second).logit)
 
 
-class Pair(nn.Module):
-    """What measures the reach looks for two results."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
-        restored = self.network(rainy)
-        return restored.image, restored.stages[-1]
-
-
 @pytest.mark.parametrize("build,radius", [(A, 153), (AA, 153 + 4 * 14)])
 def test_a_pixel_reaches_no_farther_than_its_radius(build: type[nn.Module], radius: int) -> None:
     """Each of four steps looks 14 pixels farther: 1 + 5 * 2 to the LSTM, 1 in it and 2 behind it."""
-    assert receptive_radius(Pair(build(0.03)), MULTIPLE_OF, limit=232) == radius
+    assert receptive_radius(build(0.03), MULTIPLE_OF, limit=232) == radius
 
 
 def test_export_equals_torch_for_other_sizes_and_batches() -> None:

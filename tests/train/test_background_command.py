@@ -1,7 +1,6 @@
 """`derain background` as a user runs it."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import rainy_scene
 from clips import Clip
+from data_folder import data_folder
 
 from derain.engines.quality import psnr
 from derain.pipeline.cli import run
@@ -267,10 +267,7 @@ def test_with_json_a_refusal_is_the_end_event(tmp_path: Path, capsys: pytest.Cap
 
 
 def clips_folder() -> Path:
-    folder = os.environ.get("DERAIN_DATA")
-    if not folder:
-        pytest.skip("DERAIN_DATA does not name the data folder")
-    return Path(folder) / "clips"
+    return data_folder() / "clips"
 
 
 @pytest.mark.data

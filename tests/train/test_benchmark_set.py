@@ -1,13 +1,13 @@
 """The held-out set: the same bytes on every run, told in a manifest that finds what changed."""
 
 import json
-import os
 from pathlib import Path
 
 import clips
 import cv2
 import numpy as np
 import pytest
+from data_folder import data_folder
 
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.quality import psnr
@@ -193,9 +193,6 @@ def test_no_clips_at_all_say_how_to_name_one(
 
 @pytest.mark.data
 def test_the_data_folder_has_clips_for_the_moving_sets() -> None:
-    folder = os.environ.get("DERAIN_DATA")
-    if not folder:
-        pytest.skip("DERAIN_DATA does not name the data folder")
-    found = read_clip(Path(folder) / "clips/solidWhiteRight.mp4")
+    found = read_clip(data_folder() / "clips/solidWhiteRight.mp4")
     assert len(found.pictures) == 30 and found.pictures[0].shape == (270, 480, 3)
     assert found.times[25] == 1.0

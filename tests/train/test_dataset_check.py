@@ -1,6 +1,5 @@
 """The same scene is found in two sets whatever was done to it, and two scenes are not taken for one."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import cv2
 import numpy as np
 import paired_sets
 import pytest
+from data_folder import data_folder
 from paired_sets import RGB, scene, write
 
 from derain.engines.errors import UsageError
@@ -117,18 +117,16 @@ def test_a_picture_that_can_not_be_read_is_a_problem(tmp_path: Path) -> None:
 @pytest.mark.data
 def test_rain100l_shares_no_scene_with_the_training_photographs() -> None:
     """And a scene of it that is planted among them, mirrored, cropped, shrunk and coded again, is found."""
-    folder = os.environ.get("DERAIN_DATA")
-    if not folder:
-        pytest.skip("DERAIN_DATA does not name the data folder")
+    folder = data_folder()
     pairs, photos = (
-        [fingerprint_of(p) for p in clean_pictures(Path(folder) / name)[0]]
+        [fingerprint_of(p) for p in clean_pictures(folder / name)[0]]
         for name in ("pairs/rain100L", "photos/bsds500")
     )
     rain100l = [f for f in pairs if isinstance(f, Fingerprint)]
     bsds500 = [f for f in photos if isinstance(f, Fingerprint)]
     assert (len(rain100l), len(bsds500)) == (100, 409)
     assert same_scenes(rain100l, bsds500) == []
-    clean = cv2.imread(str(Path(folder) / "pairs/rain100L/clean/042.webp"))
+    clean = cv2.imread(str(folder / "pairs/rain100L/clean/042.webp"))
     assert clean is not None
     small = coded(halved(cropped(np.ascontiguousarray(clean[:, ::-1]), 0.05, (0.2, 0.9))))
     (found,) = same_scenes(

@@ -1,6 +1,5 @@
 """Pairs as they come from the disk, and everything that is wrong with them told by name."""
 
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -9,6 +8,7 @@ import cv2
 import numpy as np
 import paired_sets
 import pytest
+from data_folder import data_folder
 from paired_sets import RGB, plain, rained, scene, write
 
 from derain.engines.errors import DerainError, UsageError
@@ -138,9 +138,6 @@ def test_a_problem_of_a_file_is_told_once(tmp_path: Path) -> None:
 
 @pytest.mark.data
 def test_no_published_pair_is_taken_for_misaligned() -> None:
-    folder = os.environ.get("DERAIN_DATA")
-    if not folder:
-        pytest.skip("DERAIN_DATA does not name the data folder")
-    pairs = read_pairs(Path(folder) / "pairs")
+    pairs = read_pairs(data_folder() / "pairs")
     assert len(pairs) == 124
     assert check_pairs(pairs) == []

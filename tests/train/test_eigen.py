@@ -278,17 +278,7 @@ def test_four_pairs_are_learnt_by_heart_at_a_quarter_of_the_width() -> None:
 
 
 def test_the_halo_is_measured() -> None:
-    class Core(nn.Module):
-        """Two values, as the measurement takes them."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = Eigen2013(SMALL).eval()
-
-        def forward(self, rainy: Tensor) -> tuple[Tensor, None]:
-            return self.network(rainy).image, None
-
-    assert receptive_radius(Core(), eigen.MULTIPLE_OF, limit=24) == eigen.HALO == 11
+    assert receptive_radius(Eigen2013(SMALL).eval(), eigen.MULTIPLE_OF, limit=24) == eigen.HALO == 11
 
 
 def test_both_names_are_listed_with_exact_tiles() -> None:

@@ -1,13 +1,13 @@
 """Figures as the papers count them: against cases worked out by hand, and against published ones."""
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from data_folder import data_folder
 from skimage.metrics import structural_similarity
 
 from derain.engines.errors import DerainError
@@ -130,10 +130,7 @@ def test_areas_add_up_over_pictures_by_their_pixels() -> None:
 
 
 def data(*parts: str) -> Path:
-    folder = os.environ.get("DERAIN_DATA")
-    if not folder:
-        pytest.skip("DERAIN_DATA does not name the data folder")
-    return Path(folder).joinpath("pairs", *parts)
+    return data_folder().joinpath("pairs", *parts)
 
 
 def psnrs(pairs: tuple[Pair, ...]) -> tuple[float, float]:

@@ -1,6 +1,5 @@
 """SPANet: the IRNN against a naive loop, table 4's designs, the losses by hand, the published weights."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from data_folder import data_folder
 from torch import Tensor
 
 from derain.engines.errors import DerainError
@@ -224,10 +224,9 @@ def test_other_files_are_not_taken_for_the_published_weights(tmp_path: Path) -> 
 
 
 @pytest.mark.data
-@pytest.mark.skipif("DERAIN_DATA" not in os.environ, reason="needs the published weights and Rain100L")
 def test_the_published_weights_restore_with_the_branch_as_without() -> None:
     """On this corner of Rain100L they gained 6.6 dB when they first loaded."""
-    data = Path(os.environ["DERAIN_DATA"])
+    data = data_folder()
     rainy, clean = (picture[:128, :160] for picture in read_pair(read_pairs(data / "pairs" / "rain100L")[0]))
     batch, images = torch.from_numpy(rainy.transpose(2, 0, 1)[None].astype(np.float32)) / 255, []
     for name in ("spanet", "spanet-bd"):

@@ -66,7 +66,14 @@ def daiam(rainy: Pixels, clean: Pixels) -> Pixels:
 
 def attention(rainy: Pixels, clean: Pixels) -> Pixels:
     """Our soft map, the same rain giving the same value in every picture: 1 from ATTENTION_DIFFERENCE on."""
-    return np.asarray(np.minimum(difference(rainy, clean) / np.float32(ATTENTION_DIFFERENCE), 1), np.float32)
+    return marks(rainy, clean)[1]
+
+
+def marks(rainy: Pixels, clean: Pixels) -> tuple[Pixels, Pixels]:
+    """(`qian`, `attention`), of one difference: every patch that is trained on needs both."""
+    change = difference(rainy, clean)
+    soft = np.minimum(change / np.float32(ATTENTION_DIFFERENCE), 1)
+    return above(change, QIAN_DIFFERENCE), np.asarray(soft, np.float32)
 
 
 def has_detail(clean: Pixels) -> bool:

@@ -37,7 +37,7 @@ class Rainy:
 def compared(image: Picture, clean: Picture) -> Rainy:
     """`image` clipped to 0..1, with its marks by the largest difference of the three colours to `clean`."""
     image = np.clip(image, 0, 1).astype(np.float32, copy=False)
-    return Rainy(image, masks.qian(image, clean), masks.attention(image, clean))
+    return Rainy(image, *masks.marks(image, clean))
 
 
 def dry(clean: Picture) -> Rainy:

@@ -1,41 +1,82 @@
 """What a run needs to go on, written whole or not at all."""
 
-from dataclasses import asdict, dataclass
+import copy
+import hashlib
+import struct
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from derain.engines.errors import UsageError
+from derain.engines.errors import DerainError, UsageError
 from derain.train.recipe import Recipe
 
-KEYS = ("recipe", "step", "origin", "network", "average", "optimiser")
+PARTS = ("network", "average", "optimiser", "judge", "judge_optimiser")
+"""What has weights or moments of its own."""
+KEYS = ("recipe", "step", "origin", "best", "given", *PARTS)
+DIGEST = "sha256"
+DAMAGED = (
+    RuntimeError,
+    EOFError,
+    UnpicklingError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AssertionError,
+    struct.error,
+)
+"""What torch.load was seen to raise for files with some bytes changed."""
 
 
 @dataclass
 class State:
-    """All a run needs to go on: network, averaged network, optimiser, the steps done, and the `origin` of
-    the first weights in words ("" for random ones)."""
+    """All a run needs to go on.
+
+    Network, averaged network and optimiser, the discriminator and its optimiser where there is one, the steps
+    done, the `origin` of the first weights in words ("" for random ones), the `best` PSNR in validation, and
+    the sha256 of files that were `given` beside the data.
+    """
 
     network: nn.Module
     average: nn.Module
-    optimiser: torch.optim.AdamW
+    optimiser: torch.optim.Optimizer
+    judge: nn.Module | None = None
+    judge_optimiser: torch.optim.Optimizer | None = None
     step: int = 0
     origin: str = ""
+    best: float | None = None
+    given: dict[str, str] = field(default_factory=dict)
+
+    def parts(self) -> dict[str, Any]:
+        """The PARTS there are, by name."""
+        return {name: getattr(self, name) for name in PARTS if getattr(self, name) is not None}
+
+
+def averaged(network: nn.Module) -> nn.Module:
+    """A copy of the network that holds the mean of its weights, and never drops anything out."""
+    return copy.deepcopy(network).requires_grad_(False).eval()
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU; UsageError where it is none."""
+    """The content of a checkpoint, on the CPU, read without running any code that is in it; UsageError where
+    it is none, or not as it was written."""
     if not path.is_file():
         raise UsageError(f"no checkpoint at {path}; give the checkpoint.pt of a run folder")
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, UnpicklingError) as error:
+    except DAMAGED as error:
         raise UsageError(f"{path} is not a checkpoint of derain train: {first_line(error)}") from error
-    if not isinstance(content, dict) or set(content) != set(KEYS):
+    if not isinstance(content, dict) or set(content) != {*KEYS, DIGEST}:
         raise UsageError(f"{path} is not a checkpoint of derain train: it lacks {', '.join(KEYS)}")
+    if content.pop(DIGEST) != digest(content):
+        raise UsageError(
+            f"the checkpoint {path} is damaged or was changed: its content has another sha256; "
+            f"take another checkpoint or begin anew"
+        )
     return content
 
 
@@ -43,19 +84,53 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+def digest(content: object) -> str:
+    """The sha256 (hex) of all values in a checkpoint, in their order."""
+    found = hashlib.sha256()
+    for part in pieces(content):
+        found.update(part)
+    return found.hexdigest()
+
+
+def pieces(content: object) -> Iterator[bytes]:
+    """Keys, plain values and tensors' bytes, one after another."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield f"{key!r}:".encode()
+            yield from pieces(value)
+    elif isinstance(content, list | tuple):
+        yield f"[{len(content)}]".encode()
+        for value in content:
+            yield from pieces(value)
+    elif isinstance(content, Tensor):
+        yield f"{content.dtype}{tuple(content.shape)}".encode()
+        yield content.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+    else:
+        yield repr(content).encode()
+
+
 def save(state: State, recipe: Recipe, path: Path) -> None:
-    """Writes a checkpoint whole or not at all."""
-    content = {
-        "recipe": asdict(recipe),
-        "step": state.step,
-        "origin": state.origin,
-        "network": state.network.state_dict(),
-        "average": state.average.state_dict(),
-        "optimiser": state.optimiser.state_dict(),
-    }
+    """Writes a checkpoint whole or not at all; DerainError where it can't, the one before being intact."""
+    content: dict[str, Any] = dict.fromkeys(KEYS)
+    content |= {"recipe": asdict(recipe), "step": state.step, "origin": state.origin, "best": state.best}
+    content |= {"given": state.given}
+    content |= {name: part.state_dict() for name, part in state.parts().items()}
     temporary = path.with_name(f".{path.name}.tmp")
-    torch.save(content, temporary)
-    temporary.replace(path)
+    try:
+        torch.save({**content, DIGEST: digest(content)}, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        # torch's own writer tells of a full disk by a RuntimeError.
+        temporary.unlink(missing_ok=True)
+        raise DerainError(
+            f"the checkpoint {path} can't be written at step {state.step}: {reason(error)}; "
+            f"make room and go on with --resume"
+        ) from error
+
+
+def reason(error: Exception) -> str:
+    """Why a file could not be written."""
+    return (error.strerror if isinstance(error, OSError) else None) or first_line(error)
 
 
 def restore(state: State, recipe: Recipe, path: Path) -> None:
@@ -66,10 +141,11 @@ def restore(state: State, recipe: Recipe, path: Path) -> None:
         raise UsageError(
             f"{path} was made by another recipe (differs in {', '.join(changed)}); use a new --output"
         )
-    state.network.load_state_dict(content["network"])
-    state.average.load_state_dict(content["average"])
-    state.optimiser.load_state_dict(content["optimiser"])
-    state.step, state.origin = content["step"], content["origin"]
+    if content["given"] != state.given:
+        raise UsageError(f"{path} was made with another --vgg16, or without; give the same one to go on")
+    for name, part in state.parts().items():
+        part.load_state_dict(content[name])
+    state.step, state.origin, state.best = content["step"], content["origin"], content["best"]
 
 
 def begin_with(state: State, path: Path) -> None:
@@ -79,6 +155,9 @@ def begin_with(state: State, path: Path) -> None:
         for network in (state.network, state.average):
             network.load_state_dict(content["average"])
     except RuntimeError as error:
-        raise UsageError(f"the weights of {path} are of another network: {error}") from error
+        raise UsageError(
+            f"the weights of {path} are of another network, {content['recipe']['network']['name']}: "
+            f"{first_line(error)}"
+        ) from error
     earlier = f" from {content['origin']}" if content["origin"] else ""
     state.origin = f"{content['recipe']['name']} at {content['step']} steps{earlier}"

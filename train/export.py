@@ -1,7 +1,6 @@
 """torch -> ONNX, with the card filled and the parity shown."""
 
 import logging
-import subprocess
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,6 +16,7 @@ from derain.engines.card import ModelCard, Tiling, weights_sha256, write_card
 from derain.engines.errors import DerainError, UsageError
 from derain.train import figures
 from derain.train.checkpoint import read
+from derain.train.commit import commit
 from derain.train.networks.registry import build_network, entry
 from derain.train.reach import receptive_radius
 from derain.train.recipe import Recipe, parse
@@ -109,23 +109,6 @@ def parity(network: nn.Module, model: onnx.ModelProto, multiple_of: int, seed: i
     return worst
 
 
-def commit() -> str:
-    """The commit of the checkout the code runs from, with "+changes" where it has some; "" outside one."""
-    folder = Path(__file__).parent
-    try:
-        head = run_git(folder, "rev-parse", "--short=12", "HEAD")
-        return head + (
-            "+changes" if run_git(folder, "status", "--porcelain", "--", "train", "engines") else ""
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def run_git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
 @dataclass(frozen=True)
 class ExportOptions:
     """What the checkpoint does not say.
@@ -150,7 +133,7 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
         raise UsageError(f"there is no folder {output.parent} for {output.name}; make it first")
     trained = load_checkpoint(checkpoint)
     recipe = trained.recipe
-    multiple_of = entry(recipe.network.name)[2]
+    multiple_of = entry(recipe.network.name).multiple_of
     model = to_onnx(trained.network, multiple_of)
     difference = parity(trained.network, model, multiple_of)
     if difference > PARITY:

@@ -3,9 +3,10 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,26 +16,42 @@ from torch.utils.data import IterableDataset
 
 from derain.engines.errors import DerainError
 from derain.train.datasets import read_rgb
-from derain.train.degradations.mixture import degrade
+from derain.train.degradations.compose import make
+from derain.train.degradations.joint_masks import JointMasks, joint_masks
+from derain.train.degradations.masks import daiam
+from derain.train.degradations.mixture import sample
 from derain.train.degradations.rain import Map, Picture
-from derain.train.recipe import Recipe
+from derain.train.recipe import DataRecipe, Recipe
 from derain.train.sets.crops import PairCrops, PatchOptions
 from derain.train.sets.layouts import Pair
+from derain.train.sets.more_drops import with_drops
 
-Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+class Batch(NamedTuple):
+    """`rainy` and `clean` (N, 3, P, P), `mask` (N, 1, P, P): the soft rain mask, all float32 in 0..1.
+
+    `drops`, `streaks`: soft masks of one kind each, as `mask`; None where nothing asks for them.
+    """
+
+    rainy: torch.Tensor
+    clean: torch.Tensor
+    mask: torch.Tensor
+    drops: torch.Tensor | None = None
+    streaks: torch.Tensor | None = None
 
 
-def crop(rng: np.random.Generator, photo: npt.NDArray[np.uint8], size: int) -> Picture:
-    """A random square of `size` pixels: scaled by 0.6 to 1.8 where the photo is large enough, half the time
-    flipped."""
-    side = int(np.clip(size / math.exp(rng.uniform(math.log(0.6), math.log(1.8))), 1, min(photo.shape[:2])))
+def crop(rng: np.random.Generator, photo: npt.NDArray[np.uint8], size: int, data: DataRecipe) -> Picture:
+    """A random square of `size` pixels: scaled by `data.scales` where the photo is large enough, half the
+    time flipped where `data.flips`."""
+    low, high = (math.log(scale) for scale in data.scales)
+    side = int(np.clip(size / math.exp(rng.uniform(low, high)), 1, min(photo.shape[:2])))
     y = int(rng.integers(0, photo.shape[0] - side + 1))
     x = int(rng.integers(0, photo.shape[1] - side + 1))
     square = photo[y : y + side, x : x + side, :]
     if side != size:
         way = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
         square = np.asarray(cv2.resize(square, (size, size), interpolation=way), np.uint8)
-    if rng.uniform() < 0.5:
+    if rng.uniform() < 0.5 and data.flips:
         square = square[:, ::-1]
     return np.ascontiguousarray(square, np.float32) / np.float32(255)
 
@@ -50,24 +67,53 @@ def large_enough(path: Path, photo: npt.NDArray[np.uint8], patch: int) -> npt.ND
     return photo
 
 
-def tensors(rainy: Picture, clean: Picture, attention: Map) -> Batch:
-    """(3, P, P), (3, P, P) and (1, P, P) float32."""
-    rgb = [torch.from_numpy(np.ascontiguousarray(a.transpose(2, 0, 1))) for a in (rainy, clean)]
-    return rgb[0], rgb[1], torch.from_numpy(np.ascontiguousarray(attention[None]))
+def planes(picture: Picture | Map) -> torch.Tensor:
+    """(H, W, 3) or (H, W) as (3, H, W) or (1, H, W) float32."""
+    array = picture.transpose(2, 0, 1) if picture.ndim == 3 else picture[None]
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def stacked(samples: Sequence[Batch]) -> Batch:
+    """Samples (c, P, P) as one batch."""
+    columns = zip(*samples, strict=True)
+    return Batch(*(None if column[0] is None else torch.stack(column) for column in columns))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of every batch this process makes: `rank` of `size` processes that train together."""
+
+    rank: int = 0
+    size: int = 1
+
+
+ALONE = Share()
 
 
 class RainyPatches(IterableDataset[Batch]):
-    """Endless batches of (rainy, clean, mask): (N, 3, P, P), (N, 3, P, P) and (N, 1, P, P) float32 in 0..1.
+    """Endless batches, made of photos by rain of the recipe's shares, and cut of pairs.
 
     Sample i depends on (seed, i) alone, and worker w of n makes batches w, w + n, ..., which the loader takes
-    in turn: neither an interruption nor the number of workers changes what a run sees.
+    in turn: neither an interruption nor the number of workers changes what a run sees. Of each step's
+    samples, which stand one after another, every process that trains along takes its share.
+
+    `first`: the number of the first batch. `apart`: batches have the masks of drops and streaks too.
     """
 
     def __init__(
-        self, photos: Sequence[Path], recipe: Recipe, first_step: int, pairs: Sequence[Pair] = ()
+        self,
+        photos: Sequence[Path],
+        recipe: Recipe,
+        first: int = 0,
+        pairs: Sequence[Pair] = (),
+        apart: bool = False,
+        share: Share = ALONE,
     ) -> None:
-        self.paths, self.recipe, self.first_step = tuple(photos), recipe, first_step
-        self.pairs = PairCrops(pairs, PatchOptions(recipe.train.patch, recipe.train.batch)) if pairs else None
+        self.paths, self.recipe, self.first = tuple(photos), recipe, first
+        self.apart, self.share = apart, share
+        data, train = recipe.data, recipe.train
+        options = PatchOptions(train.patch, train.batch, scales=data.scales, flips=data.flips)
+        self.pairs = PairCrops(pairs, options) if pairs else None
 
     @cached_property
     def photos(self) -> list[npt.NDArray[np.uint8]]:
@@ -77,20 +123,52 @@ class RainyPatches(IterableDataset[Batch]):
 
     def sample(self, index: int) -> Batch:
         rng = np.random.default_rng([self.recipe.seed, index])
-        if self.pairs and rng.uniform() < self.recipe.data.pairs_share:
-            return tensors(*self.pairs.draw(rng))
+        if self.pairs and (not self.paths or rng.uniform() < self.recipe.data.pairs_share):
+            return self.of_pair(rng, self.pairs)
         photo = self.photos[int(rng.integers(len(self.photos)))]
-        clean = crop(rng, photo, self.recipe.train.patch)
-        made = degrade(rng, clean, self.recipe.data.shares)
-        return tensors(made.rainy.image, made.clean, made.rainy.attention)
+        return self.of_photo(rng, crop(rng, photo, self.recipe.train.patch, self.recipe.data))
+
+    def of_pair(self, rng: np.random.Generator, pairs: PairCrops) -> Batch:
+        """A patch of a pair, perhaps with more drops."""
+        data = self.recipe.data
+        rainy, clean, attention = pairs.draw(rng)
+        if data.more_drops and rng.uniform() < data.more_drops:
+            made = with_drops(rng, rainy, clean)
+            rainy, attention = made.image, made.attention
+        kinds = of_one_kind(daiam(rainy, clean), data.pairs_rain) if self.apart else None
+        return sample_of(rainy, clean, attention, kinds)
+
+    def of_photo(self, rng: np.random.Generator, clean: Picture) -> Batch:
+        """A patch with rain of a kind drawn by the recipe's shares."""
+        height, width = clean.shape[:2]
+        shot = sample(rng, height, width, self.recipe.data.shares)
+        made = make(clean, shot)
+        kinds = joint_masks(clean, shot) if self.apart else None
+        return sample_of(made.rainy.image, made.clean, made.rainy.attention, kinds)
 
     def __iter__(self) -> Iterator[Batch]:
         worker = torch.utils.data.get_worker_info()
         number, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         if worker:
             cv2.setNumThreads(1)
+        for batch in itertools.count(self.first + number, stride):
+            yield stacked([self.sample(index) for index in self.indices(batch)])
+
+    def indices(self, batch: int) -> range:
+        """The numbers of the samples of this process's part of a batch."""
         size = self.recipe.train.batch
-        for step in itertools.count(self.first_step + number, stride):
-            samples = [self.sample(step * size + i) for i in range(size)]
-            rainy, clean, mask = (torch.stack(column) for column in zip(*samples, strict=True))
-            yield rainy, clean, mask
+        begin = (batch * self.share.size + self.share.rank) * size
+        return range(begin, begin + size)
+
+
+def of_one_kind(mask: Map, kind: str) -> JointMasks:
+    """The mask of a pair's rain as that of its one kind; of both where they fell together, as nothing tells
+    them apart there."""
+    nothing = np.zeros_like(mask)
+    return JointMasks(nothing if kind == "streaks" else mask, nothing if kind == "drops" else mask)
+
+
+def sample_of(rainy: Picture, clean: Picture, attention: Map, kinds: JointMasks | None) -> Batch:
+    """One sample, (c, P, P) each."""
+    drops, streaks = (None, None) if kinds is None else (planes(kinds.drops), planes(kinds.streaks))
+    return Batch(planes(rainy), planes(clean), planes(attention), drops, streaks)

@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from derain.engines.errors import DerainError
+from derain.train.checkpoint import State
+from derain.train.networks.patch_gan import PatchGan, confidence_sheet
 from derain.train.patches import Batch
 
 
@@ -27,10 +29,15 @@ def write_rgb(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
 
 
 @torch.no_grad()
-def save_samples(network: nn.Module, batch: Batch, path: Path) -> None:
-    """Rows of rainy, restored, clean, mask and attention, (N, ., H, W) each, as one picture."""
-    rainy, clean, mask = batch
-    device = next(network.parameters()).device
-    restored, logits = network(rainy.to(device))
-    rows = [to_pixels(t) for t in (rainy, restored, clean, mask, torch.sigmoid(logits))]
-    write_rgb(path, np.vstack(rows))
+def save_samples(state: State, batch: Batch, path: Path) -> None:
+    """Rows of rainy, restored, clean and mask as one picture; then the attention map, and what a patch
+    discriminator takes for real (yellow) or not (blue), where there are any."""
+    device = next(state.average.parameters()).device
+    rainy = batch.rainy.to(device)
+    restored = state.average(rainy)
+    rows = [batch.rainy, restored.image, batch.clean, batch.mask]
+    rows += [] if restored.attention is None else [restored.attention]
+    if isinstance(state.judge, PatchGan):
+        picture = restored.image.float().clamp(0, 1)
+        rows.append(confidence_sheet(picture, state.judge(rainy, picture)))
+    write_rgb(path, np.vstack([to_pixels(row) for row in rows]))

@@ -1,132 +1,252 @@
-"""A training recipe: one TOML file that names all a run depends on."""
+"""A training recipe: one TOML file that names all a run depends on, or what it changes of another one."""
 
+import json
 import tomllib
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias
 
 from derain.engines.errors import UsageError
 from derain.train.degradations.mixture import NEEDED, RAIN
+from derain.train.fields import build, ranged
 
-T = TypeVar("T")
+Table: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class NetworkRecipe:
-    """`name` of a registered network and its `size` arguments."""
+    """`name` of a registered network, the factor `width` on its channels, and `size` arguments of its own."""
 
     name: str
     size: dict[str, Any] = field(default_factory=dict)
+    width: float = ranged(0.01, 16, 1.0)
 
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """`photos`: folders of clean pictures, relative to the data folder. Every `hold_out`-th picture is kept
+    """What patches are cut of, and the rain on them.
+
+    `photos`: folders of clean pictures, relative to the data folder. Every `hold_out`-th picture is kept
     from training. `shares`: of streaks, drops, joint and dry patches, and, where named, of dirt, snow and
     scratches, summing to 1. `terms`: of use. `pairs`: folders of paired sets, relative to the data folder
-    too; `pairs_share` of the patches are then theirs and the others come of photos."""
+    too; `pairs_share` of the patches are then theirs and the others come of photos. `splits`: only those of a
+    set in Qian's layout, joined. `pairs_rain`: what falls in the pairs, for losses that tell kinds apart.
+    `more_drops`: the chance of drops added to a pair's patch. `scales`: by how much a picture may be shrunk
+    or enlarged. `flips`: half of the patches are mirrored.
+    """
 
-    photos: tuple[str, ...]
-    shares: dict[str, float]
-    hold_out: int = 20
+    photos: tuple[str, ...] = ()
+    shares: dict[str, float] = field(default_factory=dict)
+    hold_out: int = ranged(2, default=20)
     terms: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
-    pairs_share: float = 0.5
+    pairs_share: float = ranged(0, 1, 0.5)
+    splits: tuple[str, ...] = ()
+    pairs_rain: Literal["drops", "streaks", "joint"] = "joint"
+    more_drops: float = ranged(0, 1, 0.0)
+    scales: tuple[float, float] = ranged(0.05, 20, (0.6, 1.8))
+    flips: bool = True
 
 
 @dataclass(frozen=True)
 class OptimiserRecipe:
-    """AdamW with a cosine to zero over `steps` of `batch` patches of `patch` pixels, after `warmup` steps.
+    """`steps` of `batch` patches of `patch` pixels, each gathered from `accumulate` batches.
 
-    `ema`: decay of the averaged weights. `clip`: of the gradient's norm. `precision`: "fp32" or "bf16".
+    `optimiser`: "adamw", "adam" or "sgd" with the learning rate `rate`. `schedule`: "cosine" to zero,
+    "constant", "milestones" (divided by 10 after each of `milestones`, in steps) or "inverse" (divided by
+    1 + `decay` t); after `warmup` steps, linear. `ema`: decay of the averaged weights, 0 for none. `clip`: of
+    the gradient's norm, 0 for none. `precision`: "fp32" or "bf16". `channels_last`: how tensors lie in
+    memory.
     """
 
-    steps: int
-    batch: int
-    patch: int
-    rate: float
-    weight_decay: float = 1e-4
-    warmup: int = 200
-    ema: float = 0.999
-    clip: float = 1.0
-    precision: str = "fp32"
+    steps: int = ranged(0)
+    batch: int = ranged(1)
+    patch: int = ranged(8)
+    rate: float = ranged(0)
+    weight_decay: float = ranged(0, default=1e-4)
+    warmup: int = ranged(0, default=200)
+    ema: float = ranged(0, 1, 0.999)
+    clip: float = ranged(0, default=1.0)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    betas: tuple[float, float] = ranged(0, 1, (0.9, 0.999))
+    schedule: Literal["cosine", "constant", "milestones", "inverse"] = "cosine"
+    milestones: tuple[int, ...] = ranged(0, default=())
+    decay: float = ranged(0, default=0.0)
+    accumulate: int = ranged(1, default=1)
+    channels_last: bool = True
 
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """`mask_weight`: how much more an error counts under rain. `attention`: weight of the mask's own loss."""
+    """`name`: an objective of derain.train.objectives. `weights`: of its terms, by its own names."""
 
-    mask_weight: float = 4.0
-    attention: float = 0.02
+    name: str = "masked-l1"
+    weights: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DiscriminatorRecipe:
+    """How the discriminator trains: Adam's rate and betas, the `real` and `fake` labels it is told, and
+    `flips`, the range of the share of pictures that are told the other way round."""
+
+    rate: float = ranged(0, default=2e-4)
+    betas: tuple[float, float] = ranged(0, 1, (0.5, 0.999))
+    real: float = ranged(0, 1, 1.0)
+    fake: float = ranged(0, 1, 0.0)
+    flips: tuple[float, float] = ranged(0, 1, (0.0, 0.0))
+
+
+@dataclass(frozen=True)
+class ValidationRecipe:
+    """Every `every` steps, the averaged network's PSNR over `patches` fixed patches: of `pairs` where named,
+    folders relative to the data folder, of held-out photos otherwise."""
+
+    every: int = ranged(1, default=500)
+    patches: int = ranged(1, default=16)
+    pairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One run. `seed` is of everything random in it."""
+    """One run. `seed` is of everything random in it. `paper`: where the hyper-parameters come from."""
 
     name: str
     network: NetworkRecipe
     data: DataRecipe
     train: OptimiserRecipe
     loss: LossRecipe = field(default_factory=LossRecipe)
-    seed: int = 1
+    discriminator: DiscriminatorRecipe = field(default_factory=DiscriminatorRecipe)
+    validation: ValidationRecipe = field(default_factory=ValidationRecipe)
+    seed: int = ranged(0, default=1)
     licence: str = ""
     removes: tuple[str, ...] = ()
+    paper: str = ""
 
 
-SECTIONS = {"network": NetworkRecipe, "data": DataRecipe, "train": OptimiserRecipe, "loss": LossRecipe}
+def shipped() -> list[str]:
+    """The names of the shipped recipes."""
+    return sorted(p.name.removesuffix(".toml") for p in resources.files("derain.train.recipes").iterdir()
+                  if p.name.endswith(".toml"))  # fmt: skip
 
 
-def load_recipe(name: str) -> Recipe:
-    """Reads a recipe: a path, or the name of a shipped one. UsageError says what is wrong in it."""
-    path = Path(name)
-    if not path.is_file():
-        path = Path(str(resources.files("derain.train.recipes") / f"{name}.toml"))
-    if not path.is_file():
-        known = sorted(p.stem for p in path.parent.glob("*.toml"))
-        raise UsageError(f"no recipe {name!r}: it is neither a file nor one of {', '.join(known)}")
+def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
+    """Reads a recipe: a path, or the name of a shipped one. `changes`: "key=value" each, the key as in
+    "train.batch", the value as in TOML. UsageError says what is wrong in it."""
+    table, where = read_table(name), name
+    for change in changes:
+        table = set_in(table, change)
+        where = f"{name} with --set"
+    return parse(table, where)
+
+
+def read_table(name: str, bases: tuple[str, ...] = ()) -> Table:
+    """The table of a recipe over that of its `base`; UsageError where either can't be read."""
+    path = find(name)
+    if name in bases:
+        raise UsageError(f"the recipe {name} is its own base: {' of '.join((name, *reversed(bases)))}")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
-    return parse(table, str(path))
+    except OSError as error:
+        raise UsageError(f"the recipe {path} can't be read: {error.strerror}") from error
+    base = table.pop("base", None)
+    if base is None:
+        return table
+    if not isinstance(base, str):
+        raise UsageError(f"{path} base takes the name of a recipe, not {base!r}")
+    beside = path.with_name(f"{base}.toml")
+    return over(read_table(str(beside) if beside.is_file() else base, (*bases, name)), table)
 
 
-def parse(table: dict[str, Any], where: str) -> Recipe:
-    """A Recipe of a TOML table; `where` names it in errors."""
-    sections: dict[str, Any] = {
-        name: build(kind, table.get(name, {}), f"{where} [{name}]") for name, kind in SECTIONS.items()
-    }
-    recipe = build(Recipe, {**table, **sections}, where)
-    shares = recipe.data.shares
-    if not set(NEEDED) <= shares.keys() <= RAIN.keys() or not sums_to_one(shares):
+def find(name: str) -> Path:
+    """The file of a recipe; UsageError lists the shipped ones."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    if name in shipped():
+        return Path(str(resources.files("derain.train.recipes") / f"{name}.toml"))
+    raise UsageError(f"no recipe {name!r}: it is neither a file nor one of {', '.join(shipped())}")
+
+
+def over(base: Table, changes: Table) -> Table:
+    """`base` with the values of `changes`; [network] size, [loss] weights and shares are taken whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = {**merged[key], **value} if nested else value
+    return merged
+
+
+def set_in(table: Table, change: str) -> Table:
+    """The table with one "key=value" of the command line."""
+    key, equals, text = change.partition("=")
+    *sections, last = key.strip().split(".")
+    if not equals or not last:
+        raise UsageError(f"--set takes key=value such as train.batch=4, not {change!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for section in reversed(sections):
+        last, value = section, {last: value}
+    return deep(table, {last: value})
+
+
+def deep(base: Table, changes: Table) -> Table:
+    """`base` with the values of `changes`, at any depth."""
+    return {**base, **{
+        key: deep(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+        for key, value in changes.items()
+    }}  # fmt: skip
+
+
+def parse(table: Table, where: str) -> Recipe:
+    """A Recipe of a TOML table; `where` names it in errors. Its network, loss and sizes are checked too."""
+    recipe = build(Recipe, table, where)
+    data = recipe.data
+    if not data.photos and not data.pairs:
+        raise UsageError(f"{where} [data] names neither photos nor pairs to train on")
+    if data.pairs and not data.photos and data.pairs_share < 1:
+        raise UsageError(f"{where} [data] pairs_share is 1 where there are no photos, not {data.pairs_share}")
+    if data.photos and not (set(NEEDED) <= data.shares.keys() <= RAIN.keys() and sums_to_one(data.shares)):
         raise UsageError(
             f"{where} [data] shares must give streaks, drops, joint and dry, and may give dirt, snow and "
-            f"scratches, none below 0 and summing to 1, not {shares}"
+            f"scratches, none below 0 and summing to 1, not {data.shares}"
         )
-    if not 0 <= recipe.data.pairs_share <= 1:
-        raise UsageError(f"{where} [data] pairs_share is from 0 to 1, not {recipe.data.pairs_share}")
-    if recipe.train.precision not in ("fp32", "bf16"):
-        raise UsageError(f"{where} [train] precision is fp32 or bf16, not {recipe.train.precision!r}")
+    ranges = (*data.scales, "[data] scales"), (*recipe.discriminator.flips, "[discriminator] flips")
+    for low, high, key in ranges:
+        if low > high:
+            raise UsageError(f"{where} {key} takes the smaller number first, not {low:g} and {high:g}")
+    if recipe.discriminator.fake >= recipe.discriminator.real:
+        raise UsageError(f"{where} [discriminator] fake is below real, not {recipe.discriminator.fake:g}")
     return recipe
 
 
-def sums_to_one(shares: dict[str, Any]) -> bool:
-    """Whether all are numbers from 0 up and sum to 1."""
-    numbers = [value for value in shares.values() if isinstance(value, int | float) and value >= 0]
-    return len(numbers) == len(shares) and abs(sum(numbers) - 1) <= 1e-6
+def sums_to_one(shares: dict[str, float]) -> bool:
+    """Whether all are from 0 up and sum to 1."""
+    return all(value >= 0 for value in shares.values()) and abs(sum(shares.values()) - 1) <= 1e-6
 
 
-def build(kind: type[T], table: dict[str, Any], where: str) -> T:
-    """A dataclass of a TOML table, lists made tuples; unknown and missing keys are named."""
-    names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(table.keys() - names):
-        raise UsageError(
-            f"{where} has unknown keys {', '.join(unknown)}; it takes {', '.join(sorted(names))}"
-        )
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise UsageError(f"{where} lacks a key: {error}") from error
+def to_toml(recipe: Recipe) -> str:
+    """The recipe as a file that `load_recipe` reads, whatever base it came from."""
+    table = asdict(recipe)
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    lines = [f"{key} = {toml_value(value)}" for key, value in plain.items()]
+    for section, content in table.items():
+        if isinstance(content, dict):
+            lines += ["", f"[{section}]", *(f"{key} = {toml_value(value)}" for key, value in content.items())]
+    return "\n".join(lines) + "\n"
+
+
+def toml_value(value: Any) -> str:
+    """Texts, numbers, lists and tables as TOML writes them: JSON's way but for tables."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{json.dumps(key)} = {toml_value(item)}" for key, item in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(toml_value(item) for item in value)}]"
+    return json.dumps(value)

@@ -1,64 +1,129 @@
-"""One trainer: AdamW, cosine, EMA, gradient clip, checkpoints that resume bit-exactly, a wall-clock limit."""
+"""The trainer: a run of a recipe, with a discriminator or without, that resumes bit by bit."""
 
-import copy
 import logging
-import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
-from derain.engines.errors import UsageError
-from derain.train.checkpoint import State, begin_with, restore, save
+from derain.engines.errors import DerainError, UsageError
+from derain.train import run_folder
+from derain.train.checkpoint import State, averaged, begin_with, restore, save
 from derain.train.datasets import pictures, read_pairs, split
-from derain.train.losses.restoration import psnr_of, restoration_loss
-from derain.train.networks.registry import build_network
+from derain.train.networks.registry import build_discriminator, build_network, entry
+from derain.train.objectives import Game, missing, objective_of
+from derain.train.optimisers import judge_optimiser_of, optimiser_of
+from derain.train.parallel import any_of, together
 from derain.train.patches import Batch, RainyPatches
 from derain.train.preview import save_samples
-from derain.train.recipe import OptimiserRecipe, Recipe
+from derain.train.recipe import Recipe
 from derain.train.sets.layouts import Pair
 from derain.train.sets.loader import load
+from derain.train.sets.merged import merged
+from derain.train.steps import Figures, NotFiniteError, Plan, step
+from derain.train.validation import fixed, psnr
+from derain.train.watch import Watch
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where and how long. `data`: folder the recipe's photos lie in. `start_from`: a checkpoint
-    whose averaged weights a new run begins with, of the same network. `time_limit`: seconds, None for none.
-    `device`: "cpu" or "cuda". Checkpoints and logs come every so many steps."""
+    """Where and how long.
+
+    `data`: folder the recipe's photos and pairs lie in. `resume`: go on from the checkpoint in `output`,
+    where there is one. `start_from`: a checkpoint whose averaged weights a new run begins with, of the same
+    network. `time_limit`: seconds, None for none. `device`: "cpu" or "cuda". `vgg16`: weights for losses that
+    need them. Checkpoints and logs come every so many steps.
+    """
 
     data: Path
     output: Path
+    resume: bool = False
     start_from: Path | None = None
     time_limit: float | None = None
     workers: int = 1
     device: str = "cpu"
+    vgg16: Path | None = None
     log_every: int = 100
     checkpoint_every: int = 1000
 
 
-def learning_rate(recipe: OptimiserRecipe, step: int) -> float:
-    """Linear warm-up, then a cosine that ends at zero with the last step."""
-    if step < recipe.warmup:
-        return recipe.rate * (step + 1) / recipe.warmup
-    progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return recipe.rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+def train(recipe: Recipe, options: RunOptions) -> Path:
+    """Runs a recipe to its end or the time limit; returns the checkpoint's path.
+
+    Raises UsageError for a recipe that can't be run and for a run folder that holds another run, before any
+    data is read, and DerainError where training diverges or a checkpoint can't be written: the checkpoint
+    before is intact then. KeyboardInterrupt leaves a checkpoint.
+    """
+    check(recipe, options)
+    with together(options.device) as share:
+        objective = objective_of(recipe, options.vgg16)
+        plan = Plan(recipe, objective, options.device, share)
+        for helper in objective.helpers():
+            helper.to(options.device)
+        state = fresh_state(recipe, options)
+        begin(state, recipe, options)
+        if share.rank == 0 and (sentence := missing(objective)):
+            log.warning("%s", sentence)
+        Run(state, plan, options).go()
+    return options.output / "checkpoint.pt"
 
 
-def fresh_state(recipe: Recipe, device: str) -> State:
+def check(recipe: Recipe, options: RunOptions) -> None:
+    """UsageError for what can be told before any data is read."""
+    network = entry(recipe.network.name)
+    if recipe.train.patch % network.multiple_of:
+        raise UsageError(
+            f"the recipe {recipe.name} [train] patch takes multiples of {network.multiple_of} with "
+            f"{network.name}, not {recipe.train.patch}"
+        )
+    adversarial = isinstance(objective_of(recipe, options.vgg16), Game)
+    if network.discriminator is not None and not adversarial:
+        raise UsageError(
+            f"the recipe {recipe.name} [loss] {recipe.loss.name} has nothing for the discriminator of "
+            f"{network.name}; it takes attentive-gan or pix2pix"
+        )
+    if (options.output / "checkpoint.pt").exists() and not options.resume:
+        raise UsageError(
+            f"{options.output} holds a run already; go on with --resume, or give another --output"
+        )
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda needs an NVIDIA GPU and torch built for it; leave it out for the CPU")
+
+
+def fresh_state(recipe: Recipe, options: RunOptions) -> State:
     """An untrained state, its weights drawn from the recipe's seed."""
     torch.manual_seed(recipe.seed)
     random.seed(recipe.seed)
-    network = build_network(recipe.network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=recipe.train.rate, weight_decay=recipe.train.weight_decay
-    )
-    return State(network, copy.deepcopy(network).requires_grad_(False), optimiser)
+    form = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
+    network = build_network(recipe.network).to(options.device, memory_format=form)  # type: ignore[call-overload]
+    state = State(network, averaged(network), optimiser_of(network, recipe.train))
+    judge = build_discriminator(recipe.network)
+    if judge is not None:
+        state.judge = judge.to(options.device, memory_format=form)  # type: ignore[call-overload]
+        state.judge_optimiser = judge_optimiser_of(judge, recipe)
+    if options.vgg16 is not None:
+        state.given = {"vgg16": run_folder.sha256_of(options.vgg16)}
+    return state
+
+
+def begin(state: State, recipe: Recipe, options: RunOptions) -> None:
+    """Takes the checkpoint to go on from, or the weights to begin with."""
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the run folder {options.output} can't be made: {error.strerror}") from error
+    checkpoint = options.output / "checkpoint.pt"
+    if checkpoint.exists():
+        restore(state, recipe, checkpoint)
+        log.info("going on from step %d of %s", state.step, checkpoint)
+    elif options.start_from:
+        begin_with(state, options.start_from)
 
 
 def training_photos(recipe: Recipe, data: Path) -> list[Path]:
@@ -69,88 +134,121 @@ def training_photos(recipe: Recipe, data: Path) -> list[Path]:
 
 
 def training_pairs(recipe: Recipe, data: Path) -> list[Pair]:
-    """The pairs of the recipe's sets."""
+    """The pairs of the recipe's sets, or of their splits that it names."""
+    if recipe.data.splits:
+        return [p for folder in recipe.data.pairs for p in merged(data / folder, recipe.data.splits).pairs]
     return [pair for folder in recipe.data.pairs for pair in read_pairs(data / folder)]
 
 
-def batches(recipe: Recipe, options: RunOptions, first_step: int) -> Iterator[Batch]:
-    """Endless batches from `first_step` on, the same whether the run was interrupted or not."""
-    photos, pairs = training_photos(recipe, options.data), training_pairs(recipe, options.data)
-    return load(RainyPatches(photos, recipe, first_step, pairs), options.workers)
+class Run:
+    """A run on its way: steps until the recipe's end or the time limit, logged, validated and saved."""
 
+    def __init__(self, state: State, plan: Plan, options: RunOptions) -> None:
+        self.state, self.plan, self.options = state, plan, options
+        self.recipe, self.first = plan.recipe, plan.share.rank == 0
+        photos, pairs = training_photos(self.recipe, options.data), training_pairs(self.recipe, options.data)
+        first = state.step * self.recipe.train.accumulate
+        self.patches = RainyPatches(photos, self.recipe, first, pairs, plan.objective.apart, plan.share)
+        self.fixed = fixed(self.recipe, options.data) if self.first else None
+        self.folder = run_folder.RunFolder(options.output, state.step) if self.first else None
+        if self.folder is not None:
+            files = [*photos, *(path for pair in pairs for path in (pair.rainy, pair.clean))]
+            self.folder.describe(plan, options.data, files)
+        self.watch, self.since = Watch(), []
+        self.started = self.logged = time.monotonic()
 
-def train_step(state: State, recipe: Recipe, batch: Batch, device: str) -> tuple[float, float]:
-    """One step of AdamW and of the average; returns (loss, PSNR gain over the rainy patches in dB)."""
-    rainy, clean, mask = (t.to(device, memory_format=torch.channels_last, non_blocking=True) for t in batch)
-    for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(recipe.train, state.step)
-    with torch.autocast(device, torch.bfloat16, enabled=recipe.train.precision == "bf16"):
-        restored, logits = state.network(rainy)
-    loss = restoration_loss(restored, logits, clean, mask, recipe.loss)
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.train.clip)
-    state.optimiser.step()
-    state.step += 1
-    # A young average follows the network closely, an old one slowly.
-    decay = min(recipe.train.ema, (1 + state.step) / (10 + state.step))
-    with torch.no_grad():
-        for mean, value in zip(state.average.parameters(), state.network.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
-        gain = psnr_of(restored, clean) - psnr_of(rainy, clean)
-    return float(loss.detach()), float(gain)
+    since: list[Figures]
 
+    def go(self) -> None:
+        """All steps; a checkpoint at the end, however the run ends, unless it diverged."""
+        source = load(self.patches, self.options.workers)
+        try:
+            while self.state.step < self.recipe.train.steps:
+                self.one(list(islice(source, self.recipe.train.accumulate)))
+                if self.out_of_time():
+                    break
+        except KeyboardInterrupt:
+            self.finish()
+            raise
+        self.finish()
 
-def train(recipe: Recipe, options: RunOptions) -> Path:
-    """Runs a recipe to its end or the time limit; returns the checkpoint's path. Resumes by itself where
-    `options.output` holds a checkpoint of the same recipe."""
-    try:
-        options.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"the run folder {options.output} can't be made: {error.strerror}") from error
-    checkpoint = options.output / "checkpoint.pt"
-    state = fresh_state(recipe, options.device)
-    if checkpoint.exists():
-        restore(state, recipe, checkpoint)
-        log.info("going on from step %d of %s", state.step, checkpoint)
-    elif options.start_from:
-        begin_with(state, options.start_from)
-    with SummaryWriter(options.output / "tensorboard") as board:
-        loop(state, recipe, options, board)
-    save(state, recipe, checkpoint)
-    return checkpoint
+    def one(self, batches: Sequence[Batch]) -> None:
+        """One step, and what is due after it."""
+        try:
+            figures = step(self.state, self.plan, batches)
+        except NotFiniteError as error:
+            raise DerainError(self.wrong("the loss is not a number")) from error
+        self.since += figures
+        for one in figures:
+            if warning := self.watch.see(one):
+                log.warning("step %d: %s", self.state.step, warning)
+        if any_of(self.watch.diverged, self.plan.share, self.plan.device):
+            raise DerainError(self.wrong("training diverges: the error is ten times its least"))
+        if self.folder is not None:
+            self.note(batches[-1], self.folder)
 
+    def wrong(self, what: str) -> str:
+        """The sentence that ends a run that went wrong."""
+        accumulate = self.recipe.train.accumulate
+        number = self.patches.indices(self.state.step * accumulate)
+        last = self.patches.indices((self.state.step + 1) * accumulate - 1)
+        checkpoint = self.options.output / "checkpoint.pt"
+        good = f"the last good one is {checkpoint}" if checkpoint.exists() else "there is no checkpoint yet"
+        return (
+            f"{what} at step {self.state.step}, samples {number[0]} to {last[-1]} of seed "
+            f"{self.recipe.seed}; {good}; try a lower train.rate"
+        )
 
-def loop(state: State, recipe: Recipe, options: RunOptions, board: SummaryWriter) -> None:
-    """Steps until the recipe's end or the time limit, logging and saving on the way."""
-    started, first = time.monotonic(), state.step
-    losses: list[tuple[float, float]] = []
-    source = batches(recipe, options, state.step)
-    while state.step < recipe.train.steps:
-        batch = next(source)
-        losses.append(train_step(state, recipe, batch, options.device))
-        elapsed = time.monotonic() - started
-        if state.step % options.log_every == 0:
-            report(state, recipe, losses, (state.step - first) / elapsed, board)
-            losses.clear()
-        if state.step % options.checkpoint_every == 0:
-            save(state, recipe, options.output / "checkpoint.pt")
-            save_samples(state.average, batch, options.output / "samples.png")
-        if options.time_limit is not None and elapsed > options.time_limit:
-            log.info("the time limit ends the run at step %d of %d", state.step, recipe.train.steps)
+    def note(self, batch: Batch, folder: run_folder.RunFolder) -> None:
+        """Log, validation, checkpoint and samples, each where it is due."""
+        at = self.state.step
+        last = at == self.recipe.train.steps
+        if at % self.options.log_every == 0 or last:
+            self.report(folder)
+        if self.fixed is not None and (at % self.recipe.validation.every == 0 or last):
+            self.validate(self.fixed, folder)
+        if at % self.options.checkpoint_every == 0:
+            self.save(batch if self.fixed is None else self.fixed)
+
+    def save(self, batch: Batch) -> None:
+        """The checkpoint, and what its network makes of a batch."""
+        save(self.state, self.recipe, self.options.output / "checkpoint.pt")
+        save_samples(self.state, batch, self.options.output / "samples.png")
+
+    def report(self, folder: run_folder.RunFolder) -> None:
+        """The means since the last report: a line of plain text, the curves and TensorBoard."""
+        row = run_folder.summed_up(self.since, self.recipe, self.state.step)
+        now = time.monotonic()
+        rate = len(self.since) / self.recipe.train.accumulate / max(now - self.logged, 1e-9)
+        folder.add(self.state.step, row)
+        told = "  ".join(f"{name} {value:.5g}" for name, value in row.items())
+        log.info("step %d/%d  %s  %.2f steps/s", self.state.step, self.recipe.train.steps, told, rate)
+        self.since, self.logged = [], now
+
+    def validate(self, batch: Batch, folder: run_folder.RunFolder) -> None:
+        """PSNR on the fixed patches; the checkpoint of the best is kept."""
+        found = psnr(self.state, batch, self.options.device)
+        folder.add(self.state.step, {"validation_psnr": found})
+        log.info("step %d/%d  validation %.2f dB", self.state.step, self.recipe.train.steps, found)
+        if self.state.best is None or found > self.state.best:
+            self.state.best = found
+            save(self.state, self.recipe, self.options.output / "best.pt")
+
+    def out_of_time(self) -> bool:
+        """Whether the time limit has passed, in any process."""
+        limit = self.options.time_limit
+        if limit is None:
+            return False
+        late = any_of(time.monotonic() - self.started > limit, self.plan.share, self.plan.device)
+        if late and self.first:
+            log.info("the time limit ends the run at step %d of %d", self.state.step, self.recipe.train.steps)
+        return late
+
+    def finish(self) -> None:
+        """The last checkpoint, samples, curves and card."""
+        if self.folder is None:
             return
-
-
-def report(
-    state: State, recipe: Recipe, losses: list[tuple[float, float]], rate: float, board: SummaryWriter
-) -> None:
-    """One line of plain text, and the same to TensorBoard."""
-    loss, gain = (sum(column) / len(losses) for column in zip(*losses, strict=True))
-    lr = learning_rate(recipe.train, state.step)
-    log.info(
-        "step %d/%d  loss %.5f  gain %+.2f dB  lr %.2e  %.2f steps/s",
-        state.step, recipe.train.steps, loss, gain, lr, rate,
-    )  # fmt: skip
-    board.add_scalar("loss", loss, state.step)
-    board.add_scalar("gain_db", gain, state.step)
-    board.add_scalar("learning_rate", lr, state.step)
+        save(self.state, self.recipe, self.options.output / "checkpoint.pt")
+        if self.fixed is not None:
+            save_samples(self.state, self.fixed, self.options.output / "samples.png")
+        self.folder.close(self.state, self.recipe)

@@ -22,38 +22,47 @@ def seconds(text: str) -> float:
 
 @click.command(name="train")
 @click.argument("recipe")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
 @click.option("--data", help="Folder the recipe's photos lie in.  [default: $DERAIN_DATA]")
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/RECIPE]")
+@click.option("--resume", is_flag=True, help="Go on from the run folder's checkpoint, where there is one.")
 @click.option("--start-from", type=click.Path(path_type=Path, exists=True), help="Checkpoint to fine-tune.")
 @click.option("--time-limit", help="Stop with a checkpoint after this long: 90s, 15m, 2h.")
 @click.option("--workers", default=1, show_default=True, help="Processes that make patches; 0 for none.")
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
+@click.option("--vgg16", type=click.Path(path_type=Path), help="VGG16 weights for perceptual losses.")
 @click.option("--log-every", default=100, show_default=True, help="Steps between log lines.")
 @click.option("--checkpoint-every", default=1000, show_default=True, help="Steps between checkpoints.")
 def command(
     recipe: str,
+    changes: tuple[str, ...],
     data: str | None,
     output: Path | None,
+    resume: bool,
     start_from: Path | None,
     time_limit: str | None,
     workers: int,
     device: str,
+    vgg16: Path | None,
     log_every: int,
     checkpoint_every: int,
 ) -> None:
     """Train a network from RECIPE, a TOML file or the name of a shipped one.
 
-    Run the same command again to go on from the run folder's checkpoint.
+    The same command with --resume goes on from the run folder's checkpoint, bit by bit as if it had never
+    stopped. Under torchrun, several processes train together.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    loaded = load_recipe(recipe)
+    loaded = load_recipe(recipe, changes)
     options = RunOptions(
         data=data_folder(data),
         output=output or Path("runs") / loaded.name,
+        resume=resume,
         start_from=start_from,
         time_limit=seconds(time_limit) if time_limit else None,
         workers=workers,
         device=device,
+        vgg16=vgg16,
         log_every=log_every,
         checkpoint_every=checkpoint_every,
     )

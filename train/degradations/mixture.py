@@ -8,8 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from derain.train.degradations import camera
-from derain.train.degradations.compose import Made, Shot, kind_named, make
-from derain.train.degradations.rain import Picture
+from derain.train.degradations.compose import Shot, kind_named
 
 RAIN: dict[str, tuple[str, ...]] = {
     "streaks": ("streaks",),
@@ -77,9 +76,3 @@ def night(rng: np.random.Generator, height: int, width: int) -> Shot:
     dark: Steps = (camera.sample_night(rng, height, width, deep=True),)
     kind = str(rng.choice(["streaks", "drops", "joint"]))
     return Shot(dark + rain(rng, height, width, kind) + seen(rng, height, width))
-
-
-def degrade(rng: np.random.Generator, clean: Picture, shares: Mapping[str, float]) -> Made:
-    """A drawn shot over `clean` (H, W, 3) float32 in 0..1."""
-    height, width = clean.shape[:2]
-    return make(clean, sample(rng, height, width, shares))

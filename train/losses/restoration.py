@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from derain.train.recipe import LossRecipe
-
 
 def masked_l1(restored: Tensor, clean: Tensor, mask: Tensor, weight: float) -> Tensor:
     """Mean absolute error of (N, 3, H, W), counted 1 + `weight` times where `mask` (N, 1, H, W) is 1.
@@ -16,12 +14,9 @@ def masked_l1(restored: Tensor, clean: Tensor, mask: Tensor, weight: float) -> T
     return ((restored - clean).abs() * weights).mean() / weights.mean()
 
 
-def restoration_loss(
-    restored: Tensor, logits: Tensor, clean: Tensor, mask: Tensor, recipe: LossRecipe
-) -> Tensor:
-    """Masked L1 and the attention map's binary cross-entropy against the soft rain mask."""
-    attention = F.binary_cross_entropy_with_logits(logits.float(), mask)
-    return masked_l1(restored.float(), clean, mask, recipe.mask_weight) + recipe.attention * attention
+def mask_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """The attention map's binary cross-entropy against the soft rain mask, both (N, 1, H, W)."""
+    return F.binary_cross_entropy_with_logits(logits.float(), mask)
 
 
 def psnr_of(restored: Tensor, clean: Tensor) -> Tensor:

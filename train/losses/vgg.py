@@ -5,14 +5,13 @@ features.2.weight, ...), so that a file saved from there loads as it is; its cla
 Nothing is downloaded.
 """
 
-import struct
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
 
 from derain.engines.errors import UsageError
+from derain.train.checkpoint import DAMAGED, first_line
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """(channels, convolutions) between poolings."""
@@ -22,19 +21,6 @@ DEVIATION = (0.229, 0.224, 0.225)
 DEFAULT_LAYER = "relu2_2"
 """Deep enough to compare edges and textures instead of pixels, and shallow enough to keep them in their
 places: what Johnson et al. (ECCV 2016) take where a picture must stay itself."""
-
-
-DAMAGED = (
-    RuntimeError,
-    EOFError,
-    UnpicklingError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AssertionError,
-    struct.error,
-)
-"""What torch.load was seen to raise for files with some bytes changed."""
 
 
 class VGG16Features(nn.Module):
@@ -100,8 +86,7 @@ def read_weights(path: Path) -> dict[str, object]:
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
     except DAMAGED as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"{path} is no file of weights: {reason}") from error
+        raise UsageError(f"{path} is no file of weights: {first_line(error)}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path} is no state dict of VGG16: it holds a {type(content).__name__}")
     return content

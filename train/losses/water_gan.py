@@ -7,24 +7,16 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from derain.train.losses.adversarial import accuracy, discriminator_bce, generator_bce
+from derain.train.losses.adversarial import Labels, accuracy, discriminator_bce, generator_bce
 from derain.train.losses.contrastive import ContrastiveLoss
-from derain.train.networks.gan import Experiment
 
 Judge = Callable[[Tensor, Tensor], Tensor]
 """A discriminator: (rainy, picture) -> logits, (N, 1) or (N, 1, h, w)."""
 
+LAMBDA = 100.0
+"""The weight of L1 in experiments 2 and 3; experiment 1 has no such term."""
 CONTRAST = 10.0
 """The weight of the contrastive loss where it is wanted: a tenth of lambda, as of the L1 loss in Wu et al."""
-
-
-class GeneratorLoss(NamedTuple):
-    """What the generator minimises, and its parts before weights, for the curves (figures 4 and 7)."""
-
-    total: Tensor
-    adversarial: Tensor
-    l1: Tensor
-    contrast: Tensor
 
 
 class DiscriminatorLoss(NamedTuple):
@@ -35,31 +27,35 @@ class DiscriminatorLoss(NamedTuple):
 
 
 def generator_loss(
-    experiment: Experiment,
     judge: Judge,
     pictures: tuple[Tensor, Tensor, Tensor],
-    contrast: ContrastiveLoss | None = None,
-) -> GeneratorLoss:
-    """BCE of being taken for real + lambda |restored - clean|, of `pictures` (rainy, restored, clean).
+    l1: float = LAMBDA,
+    contrast: float = 0.0,
+    contrastive: ContrastiveLoss | None = None,
+) -> dict[str, Tensor]:
+    """Terms of `pictures` (rainy, restored, clean), whose sum is the loss, for the curves (figures 4 and 7).
 
-    Experiment 1 has no L1 term (lambda 0). `contrast`: adds the loss of the paper's future work.
+    BCE of being taken for real, `l1` |restored - clean|, and `contrast` times the loss of the paper's future
+    work; what weighs 0 has no term. `contrastive`: None for its default features.
     """
     rainy, restored, clean = pictures
-    adversarial = generator_bce(judge(rainy, restored))
-    l1 = F.l1_loss(restored, clean)
-    far = contrast(restored, clean, rainy) if contrast else l1.new_zeros(())
-    return GeneratorLoss(adversarial + experiment.l1 * l1 + CONTRAST * far, adversarial, l1, far)
+    terms = {"adversarial": generator_bce(judge(rainy, restored))}
+    if l1:
+        terms["l1"] = l1 * F.l1_loss(restored, clean)
+    if contrast:
+        terms["contrast"] = contrast * (contrastive or ContrastiveLoss())(restored, clean, rainy)
+    return terms
 
 
 def discriminator_loss(
-    experiment: Experiment,
     judge: Judge,
     pictures: tuple[Tensor, Tensor, Tensor],
+    labels: Labels,
     rng: np.random.Generator,
 ) -> DiscriminatorLoss:
-    """The mean of BCE on clean and on restored, of `pictures` (rainy, restored, clean), with the experiment's
-    labels, whose flips come from `rng`. No gradient reaches the generator."""
+    """The mean of BCE on clean and on restored, of `pictures` (rainy, restored, clean), with `labels`, whose
+    flips come from `rng`. No gradient reaches the generator."""
     rainy, restored, clean = pictures
     real, fake = judge(rainy, clean), judge(rainy, restored.detach())
-    total = discriminator_bce(real, fake, experiment.labels, rng)
+    total = discriminator_bce(real, fake, labels, rng)
     return DiscriminatorLoss(total, accuracy(real.detach(), fake.detach()))

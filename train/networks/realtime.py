@@ -7,10 +7,14 @@ mask head (an attention map in 0..1) gates the correction: where the network see
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from derain.engines.card import Tiling
+from derain.train.networks.network import Entry, Restored
 
 SHUFFLE = 4
 MULTIPLE_OF = 16
@@ -52,7 +56,10 @@ def stack(channels: int, count: int) -> nn.Sequential:
 
 
 class Realtime(nn.Module):
-    """(N, 3, H, W) rainy in 0..1 -> (N, 3, H, W) restored, (N, 1, H, W) mask logits; H, W multiples of 16."""
+    """(N, 3, H, W) rainy in 0..1 -> `Restored` with the mask as attention; H, W multiples of 16.
+
+    `stages`: the mask's logits (N, 1, H, W), as its loss is only exact on them.
+    """
 
     def __init__(self, size: RealtimeSize | None = None) -> None:
         super().__init__()
@@ -76,10 +83,21 @@ class Realtime(nn.Module):
         two = self.decode2(two + self.up2(three))
         return torch.as_tensor(self.decode1(one + self.up1(two)))
 
-    def forward(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, rainy: Tensor) -> Restored:
         features = self.features(rainy)
         logits = self.mask(features)
         gate = torch.sigmoid(logits)
         # Gating before the shuffle keeps every multiplication at a quarter of the frame's size.
         gated = self.correction(features) * torch.cat((gate, gate, gate), dim=1)
-        return rainy + F.pixel_shuffle(gated, SHUFFLE), F.pixel_shuffle(logits, SHUFFLE)
+        image = rainy + F.pixel_shuffle(gated, SHUFFLE)
+        return Restored(image, F.pixel_shuffle(gate, SHUFFLE), (F.pixel_shuffle(logits, SHUFFLE),))
+
+
+def realtime(width: float = 1.0, **size: Any) -> Realtime:
+    """`size`: of RealtimeSize, lists as tuples; every channel count times `width`, in multiples of 4."""
+    sizes = RealtimeSize(**{key: tuple(value) for key, value in size.items()})
+    a, b, c = (max(4, round(channels * width / 4) * 4) for channels in sizes.channels)
+    return Realtime(RealtimeSize((a, b, c), sizes.blocks))
+
+
+NETWORKS: tuple[Entry, ...] = (Entry("realtime", "ours", realtime, MULTIPLE_OF, Tiling.EXACT),)

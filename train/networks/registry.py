@@ -1,34 +1,48 @@
 """The networks `train` knows, named explicitly."""
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from derain.engines.errors import UsageError
-from derain.train.networks.realtime import MULTIPLE_OF, Realtime, RealtimeSize
+from derain.train.networks import attentive_gan, daiam, eigen, pix2pix, realtime, spanet, water_gan
+from derain.train.networks.network import Entry
 from derain.train.recipe import NetworkRecipe
 
+NETWORKS: tuple[Entry, ...] = (
+    *eigen.NETWORKS,
+    *attentive_gan.NETWORKS,
+    *spanet.NETWORKS,
+    *water_gan.NETWORKS,
+    *pix2pix.NETWORKS,
+    *daiam.NETWORKS,
+    *realtime.NETWORKS,
+)
+"""In the order of their papers; our own last."""
 
-def realtime(**size: Any) -> nn.Module:
-    return Realtime(RealtimeSize(**{key: tuple(value) for key, value in size.items()}))
 
-
-NETWORKS: tuple[tuple[str, Callable[..., nn.Module], int], ...] = (("realtime", realtime, MULTIPLE_OF),)
-"""(name, builder, multiple_of)."""
-
-
-def entry(name: str) -> tuple[str, Callable[..., nn.Module], int]:
-    """The row of a network; UsageError lists the known ones."""
+def entry(name: str) -> Entry:
+    """The entry of a network; UsageError lists the known ones."""
     for row in NETWORKS:
-        if row[0] == name:
+        if row.name == name:
             return row
-    raise UsageError(f"no network {name!r}; known: {', '.join(row[0] for row in NETWORKS)}")
+    raise UsageError(f"no network {name!r}; known: {', '.join(row.name for row in NETWORKS)}")
 
 
 def build_network(recipe: NetworkRecipe) -> nn.Module:
-    """An untrained network of the recipe's size; it maps (N, 3, H, W) to (restored, mask logits)."""
+    """An untrained network of the recipe's size; it maps (N, 3, H, W) to `Restored`."""
+    return built(entry(recipe.name).build, recipe)
+
+
+def build_discriminator(recipe: NetworkRecipe) -> nn.Module | None:
+    """What judges that network while it trains, None where nothing does."""
+    build = entry(recipe.name).discriminator
+    return None if build is None else build(width=recipe.width)
+
+
+def built(build: Any, recipe: NetworkRecipe) -> nn.Module:
     try:
-        return entry(recipe.name)[1](**recipe.size)
+        network: nn.Module = build(width=recipe.width, **recipe.size)
     except TypeError as error:
         raise UsageError(f"[network] size does not fit {recipe.name}: {error}") from error
+    return network

@@ -1,42 +1,14 @@
-"""Patches of paired sets for training, and the processes that make patches of any kind."""
+"""The processes that make patches for training."""
 
-import itertools
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
-import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from derain.engines.errors import DerainError, UsageError
-from derain.train.patches import Batch, tensors
-from derain.train.sets.crops import PairCrops, PatchOptions
-from derain.train.sets.layouts import Pair
-
-
-class PairPatches(IterableDataset[Batch]):
-    """Endless batches of (rainy, clean, mask) as RainyPatches makes them, of pairs.
-
-    Sample i depends on (seed, i) alone, and worker w of n makes batches w, w + n, ..., which the loader takes
-    in turn: neither an interruption nor the number of workers changes what a run sees.
-    """
-
-    def __init__(self, pairs: Sequence[Pair], options: PatchOptions, first_step: int = 0) -> None:
-        self.crops, self.first_step = PairCrops(pairs, options), first_step
-
-    def sample(self, index: int) -> Batch:
-        return tensors(*self.crops.draw(np.random.default_rng([self.crops.options.seed, index])))
-
-    def __iter__(self) -> Iterator[Batch]:
-        worker = torch.utils.data.get_worker_info()
-        number, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        size = self.crops.options.batch
-        for step in itertools.count(self.first_step + number, stride):
-            samples = [self.sample(step * size + i) for i in range(size)]
-            rainy, clean, mask = (torch.stack(column) for column in zip(*samples, strict=True))
-            yield rainy, clean, mask
+from derain.train.patches import Batch
 
 
 @dataclass(frozen=True)
@@ -85,8 +57,7 @@ def load_apart(patches: IterableDataset[Batch], workers: int) -> Iterator[Batch]
         for item in loader:
             if isinstance(item, Fault):
                 raise DerainError(item.sentence)
-            rainy, clean, mask = item
-            yield rainy, clean, mask
+            yield Batch(*item)
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise

@@ -20,6 +20,7 @@ class GraphEngine(ABC):
 
     def __init__(self, model: ModelFile, options: EngineOptions) -> None:
         self.card: ModelCard = model.card
+        self.channels = 4 if options.attention else 3
         self._dtype: np.dtype[Any] = np.dtype(options.dtype)
         self._open = True
 
@@ -37,8 +38,8 @@ class GraphEngine(ABC):
             raise DerainError(f"the engine of the model {self.card.name!r} is closed; open a new one")
         self._check_batch(batch)
         if out is None:
-            out = np.empty(batch.shape, self._dtype)
-        self._check_out(out, batch)
+            out = np.empty(self._given(batch), self._dtype)
+        self._check_out(out, self._given(batch))
         self._run(np.require(batch, requirements=["C", "W"]), out)
         return out
 
@@ -69,12 +70,16 @@ class GraphEngine(ABC):
                 f"takes heights and widths that are multiples of {multiple}"
             )
 
-    def _check_out(self, out: Pixels, batch: Pixels) -> None:
-        good = out.dtype == batch.dtype and out.shape == batch.shape
+    def _given(self, batch: Pixels) -> tuple[int, ...]:
+        """The shape of what comes back for `batch`."""
+        return (*batch.shape[:3], self.channels)
+
+    def _check_out(self, out: Pixels, shape: tuple[int, ...]) -> None:
+        good = out.dtype == self._dtype and out.shape == shape
         if not (good and out.flags.c_contiguous and out.flags.writeable):
             raise DerainError(
                 f"the engine was to write into {out.dtype} pixels of shape {out.shape}; it takes "
-                f"{batch.dtype} of shape {batch.shape}, C-contiguous and writeable, as it got them"
+                f"{self._dtype} of shape {shape}, C-contiguous and writeable"
             )
 
 

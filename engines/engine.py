@@ -22,6 +22,7 @@ class EngineOptions:
     `backend`: "auto" or a name of `registry.BACKENDS`. `precision`: "auto", "fp32", ... as the backend takes.
     `threads`: CPU threads, None for all cores. `cache_dir`: compiled models; None for
     `$XDG_CACHE_HOME/derain`. `dtype`: of the pixels at the graph's edges, "uint8" or "uint16".
+    `attention`: the network's attention map comes as a fourth channel of what it restores.
     Raises UsageError for a number of threads below 1.
     """
 
@@ -30,6 +31,7 @@ class EngineOptions:
     threads: int | None = None
     cache_dir: Path | None = None
     dtype: str = "uint8"
+    attention: bool = False
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -48,11 +50,18 @@ class Engine(Protocol):
     @property
     def precision(self) -> str: ...
 
-    def infer(self, batch: Pixels, out: Pixels | None = None) -> Pixels:
-        """Restores `batch`, (N, H, W, 3) RGB of the engine's dtype; the same shape and dtype come back.
+    @property
+    def channels(self) -> int:
+        """Of what it gives: 3, or 4 where it was opened with its attention map."""
+        ...
 
-        H and W must be multiples of `card.multiple_of` (the tiler pads by reflection and crops).
-        `out`, where given, receives the result and is returned. Raises DerainError on a failure.
+    def infer(self, batch: Pixels, out: Pixels | None = None) -> Pixels:
+        """Restores `batch`, (N, H, W, 3) RGB of the engine's dtype; (N, H, W, channels) of it come back.
+
+        The first three channels are RGB. The fourth is the attention map, from 0 where the network sees no
+        rain to the dtype's greatest value. H and W must be multiples of `card.multiple_of` (the tiler pads
+        by reflection and crops). `out`, where given, receives the result and is returned. Raises DerainError
+        on a failure.
         """
         ...
 

@@ -36,7 +36,7 @@ class OnnxRuntimeEngine(GraphEngine):
         super().__init__(model, options)
         self.precision = choose_precision(self.backend, options.precision, ("fp32",))
         ort = runtime()
-        graph = with_pixel_edges(model.graph, options.dtype).SerializeToString()
+        graph = with_pixel_edges(model.graph, options.dtype, options.attention).SerializeToString()
         try:
             self._session = ort.InferenceSession(
                 graph, _session_options(ort, options), providers=["CPUExecutionProvider"]

@@ -70,7 +70,7 @@ class OpenVINOEngine(GraphEngine):
         self.precision = choose_precision(self.backend, options.precision, precisions(self._core))
         self._config = self._configure(options)
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
-        graph = with_pixel_edges(model.graph, options.dtype).SerializeToString()
+        graph = with_pixel_edges(model.graph, options.dtype, options.attention).SerializeToString()
         try:
             self._model = self._core.read_model(graph)
         except RuntimeError as error:

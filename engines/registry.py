@@ -9,7 +9,7 @@ from pathlib import Path
 from derain.engines import models
 from derain.engines.engine import Engine, EngineOptions
 from derain.engines.errors import DerainError, UsageError
-from derain.engines.modelfile import ModelFile, open_model
+from derain.engines.modelfile import ModelFile, check_attention, open_model
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,8 @@ def open_engine(model: str | Path, options: EngineOptions = EngineOptions()) -> 
     """
     candidates = _candidates(options.backend)
     file = open_model(models.find(model))
+    if options.attention:
+        check_attention(file)
     refusals: list[tuple[Backend, DerainError]] = []
     for backend in candidates:
         try:

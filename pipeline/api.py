@@ -17,7 +17,7 @@ from derain.engines.errors import DerainError, UsageError
 from derain.engines.registry import open_engine
 from derain.pipeline.frame import Frame
 from derain.pipeline.images import Image
-from derain.pipeline.restore import Restorer, TileChoice, check_strength
+from derain.pipeline.restore import Restorer, TileChoice, attention_of, check_strength, rgb_of
 from derain.pipeline.sources.file import FileSource
 
 
@@ -26,9 +26,11 @@ class Derainer:
 
     `model`: a shipped name, "auto", or the path of a .onnx file. `backend`, `precision`, `threads`,
     `cache_dir`: see EngineOptions. `tile`: "auto", "none", or the pixels a side that a tile reads.
-    `strength`: 0 gives back the rainy pixels, 1 the restored ones. One thread at a time.
+    `strength`: 0 gives back the rainy pixels, 1 the restored ones. `attention`: True for `with_attention`.
+    One thread at a time.
 
-    Raises UsageError for a value that can't be, DerainError where no backend runs the model.
+    Raises UsageError for a value that can't be, an attention map that the model does not give for one, and
+    DerainError where no backend runs the model.
     """
 
     def __init__(
@@ -41,10 +43,11 @@ class Derainer:
         cache_dir: Path | None = None,
         tile: TileChoice = "auto",
         strength: float = 1.0,
+        attention: bool = False,
     ) -> None:
         check_strength(strength)
         self._model = model
-        self._options = EngineOptions(backend, precision, threads, cache_dir)
+        self._options = EngineOptions(backend, precision, threads, cache_dir, attention=attention)
         self._tile: TileChoice = tile
         self._strength = strength
         self._stack = ExitStack()
@@ -76,7 +79,26 @@ class Derainer:
         check_pixels("pixels", pixels)
         if out is not None:
             check_out(out, pixels)
-        return self._restorer(pixels.dtype.name)(pixels, out)
+        restorer = self._restorer(pixels.dtype.name)
+        if not self._options.attention:
+            return restorer(pixels, out)
+        colours = rgb_of(restorer(pixels))
+        if out is None:
+            return colours
+        np.copyto(out, colours)
+        return out
+
+    def with_attention(self, pixels: Pixels) -> tuple[Pixels, Pixels]:
+        """Restores `pixels` as a call does, and tells where the network took rain to be.
+
+        Gives the restored pixels and the attention map, (H, W) of the same dtype: from 0, no rain, to the
+        dtype's greatest value. Raises UsageError where the derainer was made without `attention=True`.
+        """
+        check_pixels("pixels", pixels)
+        if not self._options.attention:
+            raise UsageError("this derainer gives no attention map; make one with attention=True")
+        restored = self._restorer(pixels.dtype.name)(pixels)
+        return rgb_of(restored), attention_of(restored)
 
     def restore_image(self, image: Image) -> Image:
         """Restores a picture; grey stays grey, alpha and metadata are the same."""

@@ -46,6 +46,19 @@ def side_size(width: int, height: int, rotation: int) -> tuple[int, int]:
     return (width, 2 * height) if rotation // 90 % 2 else (2 * width, height)
 
 
+def heat_map(rainy: Pixels, attention: Pixels) -> Pixels:
+    """An attention map (H, W) as colours over the grey picture `rainy`, (H, W, 3) of the same dtype.
+
+    Half of each value is the picture's, half the map's: from black for none to bright yellow for all.
+    """
+    grey = cv2.cvtColor(cv2.cvtColor(rainy, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    step = (int(np.iinfo(rainy.dtype).max) + 1) // 256
+    heat = cv2.applyColorMap((attention // step).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    colours = cv2.cvtColor(heat, cv2.COLOR_BGR2RGB).astype(rainy.dtype)
+    shown: Pixels = cv2.addWeighted(grey, 0.5, colours, 0.5 * int(np.iinfo(rainy.dtype).max) / 255, 0)
+    return shown
+
+
 def rain_layer(rainy: Pixels, restored: Pixels) -> Pixels:
     """What was taken away, (H, W, 3): mid grey where nothing was, brighter where something bright was.
 

@@ -9,13 +9,20 @@ from pathlib import Path
 
 import psutil
 
-from derain.engines.engine import Engine, EngineOptions
+from derain.engines.engine import Engine, EngineOptions, Pixels
 from derain.engines.errors import UsageError
 from derain.engines.registry import open_engine
-from derain.pipeline.compare import Comparison, compare_displayed, rain_layer, side_size
+from derain.pipeline.compare import Comparison, compare_displayed, heat_map, rain_layer, side_size
 from derain.pipeline.progress import Facts, QuietTeller, Teller, end_of_report
-from derain.pipeline.restore import Restorer, TileChoice, automatic_side, check_strength
-from derain.pipeline.runner import Output, Report, restored_only, run
+from derain.pipeline.restore import (
+    Restorer,
+    TileChoice,
+    attention_of,
+    automatic_side,
+    check_strength,
+    rgb_of,
+)
+from derain.pipeline.runner import Compose, Output, Report, restored_only, run
 from derain.pipeline.sinks.file import FileSink
 from derain.pipeline.source import StreamInfo
 from derain.pipeline.sources.file import FileSource
@@ -26,7 +33,8 @@ class VideoJob:
     """What is to be done.
 
     `start`, `duration`: seconds of the input, exact. `codec`, `encoder_options` and `crf` hold for every
-    output, `compare` for the main one. `rain_layer`: a second video of what was taken away.
+    output, `compare` for the main one. `rain_layer`: a further video of what was taken away.
+    `show_attention`: one of where the network sees rain, for networks that tell.
     """
 
     input: Path
@@ -40,6 +48,7 @@ class VideoJob:
     crf: float | None = None
     compare: Comparison | None = None
     rain_layer: Path | None = None
+    show_attention: Path | None = None
     start: Fraction | None = None
     duration: Fraction | None = None
     as_progressive: bool = False
@@ -49,7 +58,8 @@ class VideoJob:
     @property
     def files(self) -> tuple[Path, ...]:
         """What will be written, the main output first."""
-        return (self.output,) if self.rain_layer is None else (self.output, self.rain_layer)
+        further = (self.rain_layer, self.show_attention)
+        return (self.output, *(path for path in further if path is not None))
 
 
 def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
@@ -75,7 +85,12 @@ def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
 
 def check_files(job: VideoJob) -> None:
     """Raises UsageError where two of the job's files are one, by name or by link."""
-    named = {"input": job.input, "output": job.output, "rain layer": job.rain_layer}
+    named = {
+        "input": job.input,
+        "output": job.output,
+        "rain layer": job.rain_layer,
+        "attention video": job.show_attention,
+    }
     files = [(name, path) for name, path in named.items() if path is not None]
     for number, (name, path) in enumerate(files):
         for other, taken in files[:number]:
@@ -91,17 +106,27 @@ def same_file(one: Path, other: Path) -> bool:
 
 
 def open_outputs(job: VideoJob, source: FileSource, stack: ExitStack) -> list[Output]:
-    """The main output and, where asked for, the rain layer; `stack` closes their sinks."""
+    """The main output and those further ones that are asked for; `stack` closes their sinks."""
     info, main, wide = source.info, restored_only, None
     if job.compare is not None:
         main = partial(compare_displayed, comparison=job.compare, rotation=info.rotation)
     if job.compare == "side":
         wide = side_size(info.width, info.height, info.rotation)
-    outputs = [Output(stack.enter_context(open_sink(job, job.output, source, wide)), main)]
-    if job.rain_layer is not None:
-        sink = open_sink(job, job.rain_layer, source)
-        outputs.append(Output(stack.enter_context(sink), rain_layer))
+    outputs = [Output(stack.enter_context(open_sink(job, job.output, source, wide)), of_colours(main))]
+    for path, compose in ((job.rain_layer, of_colours(rain_layer)), (job.show_attention, show_attention)):
+        if path is not None:
+            outputs.append(Output(stack.enter_context(open_sink(job, path, source)), compose))
     return outputs
+
+
+def of_colours(compose: Compose) -> Compose:
+    """`compose` for restored pixels that may have an attention map, which it does not get."""
+    return lambda rainy, restored: compose(rainy, rgb_of(restored))
+
+
+def show_attention(rainy: Pixels, restored: Pixels) -> Pixels:
+    """The heat map of restored pixels (H, W, 4) over the rainy ones."""
+    return heat_map(rainy, attention_of(restored))
 
 
 def open_sink(job: VideoJob, path: Path, source: FileSource, size: tuple[int, int] | None = None) -> FileSink:
@@ -119,8 +144,9 @@ def open_sink(job: VideoJob, path: Path, source: FileSource, size: tuple[int, in
 
 
 def engine_options(job: VideoJob, info: StreamInfo) -> EngineOptions:
-    """The job's engine options with the pixels the input decodes to."""
-    return replace(job.engine, dtype="uint16" if info.bit_depth > 8 else "uint8")
+    """The job's engine options with the pixels the input decodes to, and the attention map if it is shown."""
+    dtype = "uint16" if info.bit_depth > 8 else "uint8"
+    return replace(job.engine, dtype=dtype, attention=job.show_attention is not None)
 
 
 def gather(job: VideoJob, source: FileSource, engine: Engine) -> Facts:

@@ -56,25 +56,34 @@ class Restorer:
     def __call__(self, pixels: Pixels, out: Pixels | None = None) -> Pixels:
         """Restores `pixels`, (H, W, 3) RGB of the engine's dtype, of any size from 1x1.
 
-        Gives a new array of the same shape and dtype, or `out`, which must not share memory with `pixels`
-        and must be C-contiguous. Raises DerainError where the engine fails.
+        Gives a new array (H, W, engine.channels) of the same dtype, or `out`, which must not share memory
+        with `pixels` and must be C-contiguous; see `rgb_of` and `attention_of`. The strength is for the
+        colours, not for the attention map. Raises DerainError where the engine fails.
         """
+        channels = self.engine.channels
         if out is None:
-            out = np.empty(pixels.shape, pixels.dtype)
+            out = np.empty((*pixels.shape[:2], channels), pixels.dtype)
         elif np.may_share_memory(pixels, out):
             raise UsageError("a frame can't be restored in its own memory; give another array as out")
-        if self.strength == 0:
+        if self.strength == 0 and channels == 3:
             np.copyto(out, pixels)
             return out
         self._restore(pixels, out)
         if self.strength < 1:
-            cv2.addWeighted(pixels, 1 - self.strength, out, self.strength, 0, dst=out)
+            self._blend(pixels, out)
         return out
 
     @property
     def plan(self) -> TilePlan | None:
         """How the last frame was cut; None before the first."""
         return self._plan if self._shape else None
+
+    def _blend(self, pixels: Pixels, out: Pixels) -> None:
+        """Gives the colours of `out` what the strength leaves of the rainy ones."""
+        if out.shape == pixels.shape:
+            cv2.addWeighted(pixels, 1 - self.strength, out, self.strength, 0, dst=out)
+        else:
+            out[..., :3] = cv2.addWeighted(pixels, 1 - self.strength, rgb_of(out), self.strength, 0)
 
     def _restore(self, pixels: Pixels, out: Pixels) -> None:
         while True:
@@ -108,20 +117,20 @@ class Restorer:
             return
         self._shape = ()
         card = self.engine.card
-        height, width, channels = pixels.shape
+        height, width = pixels.shape[:2]
         side = self._side(height, width)
         tile = None if side is None else (side, side)
         self._plan = TilePlan.make(height, width, card.halo, card.multiple_of, tile)
         if not self._plan.whole:
             self._tell_tiles(height, width)
-        self._rainy = self._restored = np.empty((0, *self._plan.read_shape, channels), pixels.dtype)
+        self._rainy = np.empty((0, *self._plan.read_shape, 3), pixels.dtype)
         self._shape, self._dtype = pixels.shape, pixels.dtype
 
     def _make_buffers(self) -> None:
         if not len(self._rainy):
             held = min(self._batch, len(self._plan.tiles))
             self._rainy = np.empty((held, *self._rainy.shape[1:]), self._rainy.dtype)
-            self._restored = np.empty_like(self._rainy)
+            self._restored = np.empty((*self._rainy.shape[:3], self.engine.channels), self._rainy.dtype)
 
     def _side(self, height: int, width: int) -> int | None:
         """How many pixels a side a tile may read; None for whole frames."""
@@ -153,6 +162,17 @@ class Restorer:
         log.info(
             "%s restores %dx%d in %d tiles of %dx%d%s", card.name, width, height, count, wide, tall, nearly
         )
+
+
+def rgb_of(restored: Pixels) -> Pixels:
+    """The colours (H, W, 3) of what a Restorer gave; C-contiguous, the array itself where that is all."""
+    return restored if restored.shape[2] == 3 else cv2.cvtColor(restored, cv2.COLOR_RGBA2RGB)
+
+
+def attention_of(restored: Pixels) -> Pixels:
+    """The attention map (H, W) of what a Restorer gave: from 0, no rain, to the dtype's greatest value."""
+    attention: Pixels = cv2.extractChannel(restored, 3)
+    return attention
 
 
 def automatic_side(height: int, width: int, card: ModelCard, free_bytes: int) -> int | None:

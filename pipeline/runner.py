@@ -39,7 +39,10 @@ def restored_only(rainy: Pixels, restored: Pixels) -> Pixels:
 
 @dataclass(frozen=True)
 class Output:
-    """A sink and the picture it gets: `compose(rainy, restored)`, each (H, W, 3) of the same dtype."""
+    """A sink and the picture it gets: `compose(rainy, restored)`, of one dtype.
+
+    `rainy`: (H, W, 3). `restored`: what the restorer gave, (H, W, 3), or 4 with an attention map.
+    """
 
     sink: Sink
     compose: Compose = restored_only

@@ -20,7 +20,7 @@ def invert(batch: Pixels) -> Pixels:
 class FakeEngine:
     """Applies `function` to batches; `shapes` are those it got, `batches` the arrays themselves.
 
-    `most`: pixels a call that it has memory for.
+    `most`: pixels a call that it has memory for. `channels`: of what `function` gives.
     """
 
     backend = "fake"
@@ -31,10 +31,12 @@ class FakeEngine:
         card: ModelCard = onnx_models.CARD,
         function: Callable[[Pixels], Pixels] = invert,
         most: float = float("inf"),
+        channels: int = 3,
     ) -> None:
         self.card = card
         self.function = function
         self.most = most
+        self.channels = channels
         self.batches: list[Pixels] = []
         self.closed = False
 

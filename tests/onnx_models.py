@@ -85,6 +85,24 @@ def unshuffle(
     return save(make(nodes, values), folder, replace(CARD, **facts))
 
 
+def attentive(folder: Path, name: str = "attentive", kernel: int = 1, **card: Any) -> Path:
+    """Gives half of every value, and as its attention map the mean red of kernel x kernel pixels around."""
+    weights = np.zeros((1, 3, kernel, kernel), np.float32)
+    weights[0, 0] = 1 / kernel**2
+    nodes, values = convolutions("rainy", "attention", [(weights, np.zeros(1, np.float32))])
+    nodes.append(helper.make_node("Mul", ["rainy", "half"], ["restored"]))
+    model = make(nodes, [*values, numpy_helper.from_array(np.array(0.5, np.float32), "half")])
+    add_output(model, "attention", ("N", 1, "H", "W"))
+    return save(model, folder, replace(CARD, **{"name": name, "halo": kernel // 2, **card}))
+
+
+def add_output(
+    model: onnx.ModelProto, name: str, shape: Sequence[int | str], dtype: int = TensorProto.FLOAT
+) -> None:
+    """Gives out one more tensor, after the others."""
+    model.graph.output.append(helper.make_tensor_value_info(name, dtype, shape))
+
+
 def wrong_shape(folder: Path, name: str = "wrong_shape") -> Path:
     """Takes and gives one channel, where derain feeds three."""
     node = helper.make_node("Identity", ["rainy"], ["restored"])

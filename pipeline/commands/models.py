@@ -18,11 +18,15 @@ from derain.engines.modelfile import open_model
 
 @dataclass(frozen=True)
 class Listed:
-    """One network; `default`: "auto" stands for it. `size`: of the file in bytes."""
+    """One network; `default`: "auto" stands for it. `size`: of the file in bytes.
+
+    `attention`: whether it gives an attention map.
+    """
 
     path: Path
     size: int
     default: bool
+    attention: bool
     card: ModelCard
 
 
@@ -46,9 +50,9 @@ def command(networks: Sequence[str], as_json: bool) -> None:
 
 def look_up(path: Path) -> Listed:
     """Reads a network's card; raises UsageError where it is not one that derain can feed."""
-    card = open_model(path).card
-    shipped = path in models.shipped()
-    return Listed(path, path.stat().st_size, shipped and path.stem == models.DEFAULT, card)
+    model = open_model(path)
+    default = path in models.shipped() and path.stem == models.DEFAULT
+    return Listed(path, path.stat().st_size, default, model.attention, model.card)
 
 
 def facts(network: Listed) -> dict[str, str]:
@@ -62,6 +66,7 @@ def facts(network: Listed) -> dict[str, str]:
         "licence": card.licence,
         "trained": _training(card),
         "tiles": f"{card.tiling}, halo {card.halo} pixels, sizes in multiples of {card.multiple_of}",
+        "attention map": "yes, for derain video --show-attention" if network.attention else "none",
         "file": f"{network.path} ({network.size / 2**20:.2f} MiB)",
     }
     return {name: value for name, value in rows.items() if value}

@@ -63,6 +63,12 @@ def encoder_options(ctx: click.Context, parameter: click.Parameter, pairs: Seque
 @click.option("--start", callback=time_option, metavar="TIME", help="Seconds or HH:MM:SS.mmm to begin at.")
 @click.option("--duration", callback=time_option, metavar="TIME", help="Seconds or HH:MM:SS.mmm to do.")
 @click.option("--rain-layer", callback=path_option, metavar="FILE", help="Also write what was taken away.")
+@click.option(
+    "--show-attention",
+    callback=path_option,
+    metavar="FILE",
+    help="Also write where the network sees rain, as a heat map (networks with an attention map).",
+)
 @click.option("--drop-unsupported", is_flag=True, help="Leave out streams the container can't hold.")
 @click.option("--as-progressive", is_flag=True, help="Take interlaced pictures as they are.")
 @telling_options

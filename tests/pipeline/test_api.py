@@ -152,6 +152,26 @@ def test_it_tells_what_runs_and_not_after_it_was_closed(negative: Path) -> None:
         derainer(noise(4, 4, 3))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_attention_map_of_a_network_that_has_one(tmp_path: Path, dtype: Any) -> None:
+    pixels = noise(33, 18, 3, dtype=dtype)
+    with Derainer(onnx_models.attentive(tmp_path), attention=True) as derainer:
+        restored, attention = derainer.with_attention(pixels)
+        assert np.array_equal(derainer(pixels), restored)
+        out = np.empty_like(pixels)
+        assert derainer(pixels, out) is out
+    assert same(restored, pixels // 2) and same(out, pixels // 2)
+    assert attention.dtype == dtype
+    assert np.array_equal(attention, pixels[..., 0])
+
+
+def test_an_attention_map_that_is_not_there_is_told(derainer: Derainer, negative: Path) -> None:
+    with pytest.raises(UsageError, match="gives no attention map; make one with attention=True"):
+        derainer.with_attention(noise(4, 4, 3))
+    with pytest.raises(UsageError, match=r"negative\.onnx gives no attention map"):
+        Derainer(negative, attention=True)
+
+
 def test_importing_the_package_is_light() -> None:
     heavy = ("cv2", "av", "onnx", "openvino")
     code = f"import sys, derain.pipeline; print([name for name in {heavy} if name in sys.modules])"

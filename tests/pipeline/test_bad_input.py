@@ -101,6 +101,16 @@ def with_sound_for_avi(folder: Path) -> list[str | Path]:
     return [clip, folder / "clean.avi", *model(folder)]
 
 
+def attending(*options: str) -> Callable[[Path], list[str | Path]]:
+    """Arguments with options after good ones, for a network with an attention map."""
+    return lambda f: [good(f), f / "clean.mp4", "--model", onnx_models.attentive(f), *options]
+
+
+def existing_attention(folder: Path) -> list[str | Path]:
+    written(folder / "heat.mp4", b"mine")
+    return attending("--show-attention", "heat.mp4")(folder)
+
+
 TABLE = (
     Row("missing file", with_input(lambda f: f / "missing.mp4"), 2, "no file"),
     Row("a directory", with_input(lambda f: made(f / "clips.mp4")), 2, "is a folder"),
@@ -146,6 +156,34 @@ TABLE = (
     ),
     Row(
         "rain layer is the input", with_options("--rain-layer", "rainy.mp4"), 2, "the same file as the input"
+    ),
+    Row("no name of the attention video", attending("--show-attention", ""), 2, "--show-attention is empty"),
+    Row(
+        "attention video is the output",
+        attending("--show-attention", "clean.mp4"),
+        2,
+        "the attention video clean.mp4 is the same file as the output",
+    ),
+    Row(
+        "attention video is the input",
+        attending("--show-attention", "rainy.mp4"),
+        2,
+        "the same file as the input",
+    ),
+    Row(
+        "attention video is the rain layer",
+        attending("--rain-layer", "rain.mp4", "--show-attention", "./rain.mp4"),
+        2,
+        "the attention video rain.mp4 is the same file as the rain layer",
+    ),
+    Row("attention video exists", existing_attention, 2, "the output heat.mp4 exists; say --overwrite"),
+    Row("no folder for it", attending("--show-attention", "no/heat.mp4"), 2, "make it first"),
+    Row("no container for it", attending("--show-attention", "heat.xyz"), 2, "'.xyz'"),
+    Row(
+        "network without an attention map",
+        with_options("--show-attention", "heat.mp4"),
+        2,
+        "identity.onnx gives no attention map; leave out --show-attention",
     ),
     Row("unknown codec", with_options("--codec", "h267"), 2, "no encoder named 'h267'"),
     Row("codec for sound", with_options("--codec", "aac"), 2, "not video"),

@@ -42,6 +42,7 @@ def test_models_shows_each_card(two: tuple[Path, ...], capsys: pytest.CaptureFix
         "licence: MIT",
         "trained: realtime.toml, seed 7, commit 0123abc",
         "tiles: exact, halo 12 pixels, sizes in multiples of 1",
+        "attention map: none",
         f"file: {two[0]} (",
     ):
         assert f"  {fact}" in shown
@@ -75,6 +76,16 @@ def test_models_reads_the_card_of_any_file(
     assert run(["models", str(mine), "other"]) == 0
     titles = [line for line in capsys.readouterr().out.splitlines() if line and not line.startswith(" ")]
     assert titles == ["mine 1", "other 1"]
+
+
+def test_models_tells_which_has_an_attention_map(
+    two: tuple[Path, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = str(onnx_models.attentive(tmp_path))
+    assert run(["models", mine]) == 0
+    assert "  attention map: yes, for derain video --show-attention\n" in capsys.readouterr().out
+    assert run(["models", mine, "other", "--json"]) == 0
+    assert [network["attention"] for network in json.loads(capsys.readouterr().out)] == [True, False]
 
 
 def test_models_without_any(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

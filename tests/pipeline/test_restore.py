@@ -12,7 +12,14 @@ from fake_engine import FakeEngine, invert
 from derain.engines.card import ModelCard, Tiling
 from derain.engines.engine import Pixels
 from derain.engines.errors import DerainError, UsageError
-from derain.pipeline.restore import Restorer, automatic_side, check_strength, parse_tile
+from derain.pipeline.restore import (
+    Restorer,
+    attention_of,
+    automatic_side,
+    check_strength,
+    parse_tile,
+    rgb_of,
+)
 
 GIB = 1 << 30
 
@@ -162,6 +169,36 @@ def test_automatic_tiles_follow_the_free_memory() -> None:
     assert automatic_side(2160, 3840, small, GIB // 4) == 724
     assert automatic_side(720, 1280, small, 1) == 2 * 48 + 16
     assert automatic_side(9000, 12000, card(tiling=Tiling.WHOLE_FRAME), GIB) is None
+
+
+def attend(batch: Pixels) -> Pixels:
+    """Inverted, and red as the attention map."""
+    return np.concatenate([invert(batch), batch[..., :1]], axis=3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 18), (48, 64)])
+@pytest.mark.parametrize("tile", ["none", 16])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_an_attention_map_comes_with_the_colours(size: tuple[int, int], tile: Any, dtype: Any) -> None:
+    engine = FakeEngine(card(multiple_of=4, halo=3), attend, channels=4)
+    pixels = noise(*size, dtype)
+    restored = Restorer(engine, tile=tile, batch=2)(pixels)
+    assert np.array_equal(rgb_of(restored), invert(pixels))
+    assert np.array_equal(attention_of(restored), pixels[..., 0])
+    assert rgb_of(restored).flags.c_contiguous and attention_of(restored).flags.c_contiguous
+
+
+@pytest.mark.parametrize(("strength", "value"), [(0.0, 100), (0.5, 128)])
+def test_strength_leaves_the_attention_map_alone(strength: float, value: int) -> None:
+    pixels = np.full((4, 4, 3), 100, np.uint8)
+    restored = Restorer(FakeEngine(function=attend, channels=4), strength=strength)(pixels)
+    assert np.abs(rgb_of(restored).astype(int) - value).max() <= 1
+    assert (attention_of(restored) == 100).all()
+
+
+def test_colours_without_a_map_are_not_copied() -> None:
+    restored = Restorer(FakeEngine())(noise(8, 8))
+    assert rgb_of(restored) is restored
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])

@@ -12,13 +12,11 @@ from paired_sets import plain, scene
 from derain.engines.errors import UsageError
 from derain.train.datasets import read_pairs
 from derain.train.degradations.rain import Picture
-from derain.train.sets.crops import PatchOptions
+from derain.train.patches import RainyPatches
+from derain.train.recipe import DataRecipe, NetworkRecipe, OptimiserRecipe, Recipe, parse
 from derain.train.sets.layouts import Pair
-from derain.train.sets.loader import PairPatches
 from derain.train.sets.merged import merged
-from derain.train.sets.more_drops import MoreDrops, with_drops
-
-OPTIONS = PatchOptions(patch=40, batch=2, seed=5)
+from derain.train.sets.more_drops import with_drops
 
 
 @pytest.fixture
@@ -60,22 +58,35 @@ def test_the_generator_passed_in_decides_the_drops() -> None:
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
+def of_pairs(pairs: tuple[Pair, ...], chance: float) -> RainyPatches:
+    """Patches of pairs, with more drops by that chance."""
+    data = DataRecipe(pairs=("set",), pairs_share=1.0, more_drops=chance)
+    train = OptimiserRecipe(steps=1, batch=2, patch=40, rate=1e-3)
+    recipe = Recipe("tiny", NetworkRecipe("realtime"), data, train, seed=5)
+    return RainyPatches((), recipe, 0, pairs)
+
+
 def test_a_share_of_the_patches_has_more_drops(pairs: tuple[Pair, ...]) -> None:
-    dry, half, wet = (MoreDrops(pairs, OPTIONS, chance=c) for c in (0.0, 0.5, 1.0))
-    plainly = PairPatches(pairs, OPTIONS)
-    changed = {0.0: 0, 0.5: 0, 1.0: 0}
+    made = {chance: of_pairs(pairs, chance) for chance in (0.0, 0.5, 1.0)}
+    changed = dict.fromkeys(made, 0)
     for index in range(24):
-        expected = plainly.sample(index)
-        for made in (dry, half, wet):
-            rainy, clean, _ = made.sample(index)
-            assert torch.equal(clean, expected[1]), "the same square of the clean picture"
-            changed[made.chance] += not torch.equal(rainy, expected[0])
+        expected = made[0.0].sample(index)
+        for chance, patches in made.items():
+            got = patches.sample(index)
+            assert torch.equal(got.clean, expected.clean), "the same square of the clean picture"
+            changed[chance] += not torch.equal(got.rainy, expected.rainy)
     assert changed[0.0] == 0 and 6 <= changed[0.5] <= 18 and changed[1.0] >= 20
 
 
-def test_an_impossible_chance_is_told(pairs: tuple[Pair, ...]) -> None:
-    with pytest.raises(UsageError, match="from 0 to 1, not 2"):
-        MoreDrops(pairs, OPTIONS, chance=2)
+def test_an_impossible_chance_is_told() -> None:
+    table = {
+        "name": "x",
+        "network": {"name": "realtime"},
+        "data": {"pairs": ["set"], "pairs_share": 1, "more_drops": 2},
+        "train": {"steps": 1, "batch": 1, "patch": 32, "rate": 1e-3},
+    }
+    with pytest.raises(UsageError, match="more_drops takes a number from 0 to 1, not 2"):
+        parse(table, "x.toml")
 
 
 def test_test_b_is_merged_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -101,4 +101,7 @@ def sequence(value: object, kinds: tuple[Any, ...], allowed: tuple[float, float]
 def mapping(value: object, kinds: tuple[Any, ...], allowed: tuple[float, float]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise WrongError("a table of keys and values")
-    return {str(key): checked(item, kinds[1], allowed) for key, item in value.items()}
+    try:
+        return {str(key): checked(item, kinds[1], allowed) for key, item in value.items()}
+    except WrongError as takes:
+        raise WrongError(f"{takes} for each of its keys") from takes

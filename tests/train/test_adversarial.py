@@ -19,12 +19,20 @@ from derain.train.losses.adversarial import (
 )
 from derain.train.losses.contrastive import EPSILON, ContrastiveLoss, Features, RandomFeatures
 from derain.train.losses.vgg import VGG16Features
-from derain.train.losses.water_gan import CONTRAST, discriminator_loss, generator_loss
+from derain.train.losses.water_gan import discriminator_loss, generator_loss
+from derain.train.networks.network import Restored
 from derain.train.networks.patch_gan import PatchGan
-from derain.train.networks.pix2pix import EXPERIMENT2, EXPERIMENT3, Pix2Pix
-from derain.train.networks.water_gan import EXPERIMENT1, WaterGan, WaterGanDiscriminator
+from derain.train.networks.pix2pix import Pix2Pix
+from derain.train.networks.water_gan import WaterGan, WaterGanDiscriminator
+from derain.train.objectives import Terms, objective_of
+from derain.train.optimisers import judge_optimiser_of, optimiser_of
+from derain.train.patches import Batch
+from derain.train.recipe import load_recipe
+from derain.train.steps import total
 
 SOFT = Labels(0.9, 0.1)
+STABILISED = Labels(0.9, 0.1, (0.05, 0.10))
+"""Of experiment 3."""
 SIDE = 64
 
 
@@ -62,7 +70,7 @@ def test_soft_labels_are_0_9_and_0_1() -> None:
 def flipped_shares(count: int, steps: int) -> Tensor:
     """The share of pictures told the other way round in each step of experiment 3."""
     rng, logits = generator(), torch.zeros(count, 1, 2, 2)
-    told = torch.stack([targets(logits, EXPERIMENT3.labels, True, rng) for _ in range(steps)])
+    told = torch.stack([targets(logits, STABILISED, True, rng) for _ in range(steps)])
     assert sorted(set(told.flatten().tolist())) == pytest.approx([0.1, 0.9])
     assert torch.equal(told.amin(dim=(2, 3, 4)), told.amax(dim=(2, 3, 4))), "a picture's patches are alike"
     return (told[:, :, 0, 0, 0] < 0.5).float().mean(dim=1)
@@ -119,21 +127,29 @@ def constant(logit: float) -> nn.Module:
     return Constant()
 
 
+def generators_terms(recipe: str, judge: nn.Module, pictures: tuple[Tensor, Tensor, Tensor]) -> Terms:
+    """The generator's loss by a recipe, of (rainy, restored, clean)."""
+    rainy, restored, clean = pictures
+    batch = Batch(rainy, clean, clean[:, :1])
+    return objective_of(load_recipe(recipe)).terms(Restored(restored), batch, judge)
+
+
 def test_pix2pix_weighs_l1_a_hundredfold() -> None:
     rainy, clean = pair()
     restored = clean + 0.05
-    loss = generator_loss(EXPERIMENT2, constant(0.0), (rainy, restored, clean))
-    assert float(loss.l1) == pytest.approx(0.05, rel=1e-4)
-    assert float(loss.adversarial) == pytest.approx(math.log(2))
-    assert float(loss.total) == pytest.approx(math.log(2) + 5, rel=1e-4)
-    plain = generator_loss(EXPERIMENT1, constant(0.0), (rainy, restored, clean))
-    assert float(plain.total) == pytest.approx(math.log(2))
+    loss = generators_terms("pix2pix", constant(0.0), (rainy, restored, clean))
+    assert list(loss) == ["adversarial", "l1"]
+    assert float(loss["l1"]) == pytest.approx(100 * 0.05, rel=1e-4)
+    assert float(loss["adversarial"]) == pytest.approx(math.log(2))
+    plain = generators_terms("water-gan", constant(0.0), (rainy, restored, clean))
+    assert list(plain) == ["adversarial"]
+    assert float(plain["adversarial"]) == pytest.approx(math.log(2))
 
 
 def test_the_discriminators_step_leaves_the_generator_alone() -> None:
     rainy, clean = pair()
     judge, restored = PatchGan(0.125), rainy.clone().requires_grad_()
-    loss = discriminator_loss(EXPERIMENT3, judge, (rainy, restored, clean), generator())
+    loss = discriminator_loss(judge, (rainy, restored, clean), STABILISED, generator())
     torch.autograd.backward(loss.total)
     assert restored.grad is None
     assert all(parameter.grad is not None for parameter in judge.parameters())
@@ -216,10 +232,13 @@ def test_the_random_features_are_fixed_by_their_seed() -> None:
 def test_contrast_joins_the_generators_loss() -> None:
     rainy, clean = pair()
     contrast, restored = ContrastiveLoss(), (rainy + clean) / 2
-    loss = generator_loss(EXPERIMENT2, constant(0.0), (rainy, restored, clean), contrast)
-    without = generator_loss(EXPERIMENT2, constant(0.0), (rainy, restored, clean))
-    assert float(loss.contrast) == pytest.approx(float(contrast(restored, clean, rainy)))
-    assert float(loss.total - without.total) == pytest.approx(CONTRAST * float(loss.contrast), rel=1e-4)
+    loss = generators_terms("pix2pix-future", constant(0.0), (rainy, restored, clean))
+    without = generators_terms("pix2pix-stabilised", constant(0.0), (rainy, restored, clean))
+    assert float(loss["contrast"]) == pytest.approx(10 * float(contrast(restored, clean, rainy)))
+    assert {name: float(loss[name]) for name in without} == pytest.approx(
+        {name: float(term) for name, term in without.items()}
+    )
+    assert set(loss) == {*without, "contrast"}
 
 
 def fit(network: nn.Module, steps: int, rate: float = 2e-3, count: int = 2) -> list[float]:
@@ -247,25 +266,23 @@ def test_a_few_steps_lower_the_loss(build: type[nn.Module]) -> None:
 def play(steps: int) -> list[tuple[float, float, float]]:
     """(generator's loss, discriminator's, L1) of a few steps of experiment 3."""
     torch.manual_seed(0)
-    network, judge, rng = Pix2Pix(0.125), PatchGan(0.125), generator()
-    rates = (EXPERIMENT3.generator_rate, EXPERIMENT3.discriminator_rate)
-    adam, against = (
-        torch.optim.Adam(n.parameters(), lr=rate, betas=EXPERIMENT3.betas)
-        for n, rate in zip((network, judge), rates, strict=True)
-    )
+    recipe, rng = load_recipe("pix2pix-stabilised"), generator()
+    network, judge = Pix2Pix(0.125), PatchGan(0.125)
+    adam, against = optimiser_of(network, recipe.train), judge_optimiser_of(judge, recipe)
     rainy, clean = pair()
     log = []
     for _ in range(steps):
         pictures = (rainy, network(rainy).image, clean)
-        wrong = discriminator_loss(EXPERIMENT3, judge, pictures, rng)
+        wrong = discriminator_loss(judge, pictures, STABILISED, rng)
         against.zero_grad()
         torch.autograd.backward(wrong.total)
         against.step()
-        loss = generator_loss(EXPERIMENT3, judge, pictures)
+        loss = generator_loss(judge, pictures)
+        whole = total(loss)
         adam.zero_grad()
-        torch.autograd.backward(loss.total)
+        torch.autograd.backward(whole)
         adam.step()
-        log.append((float(loss.total.detach()), float(wrong.total.detach()), float(loss.l1.detach())))
+        log.append((float(whole.detach()), float(wrong.total.detach()), float(loss["l1"].detach())))
     return log
 
 
@@ -281,8 +298,8 @@ def test_the_plain_gan_alone_has_nothing_that_asks_for_the_scene() -> None:
     rainy, clean = pair(count=4)
     torch.manual_seed(0)
     judge = WaterGanDiscriminator(0.25).eval()
-    right = generator_loss(EXPERIMENT1, judge, (rainy, clean, clean)).total
-    wrong = generator_loss(EXPERIMENT1, judge, (rainy, clean.flip(0), clean)).total
+    right = total(generators_terms("water-gan", judge, (rainy, clean, clean)))
+    wrong = total(generators_terms("water-gan", judge, (rainy, clean.flip(0), clean)))
     torch.testing.assert_close(right, wrong)
 
 

@@ -14,7 +14,9 @@ from derain.train.losses import eigen as losses
 from derain.train.networks import eigen
 from derain.train.networks.eigen import Eigen2013, Eigen2013Patch
 from derain.train.networks.eigen_sections import restore_in_sections
+from derain.train.optimisers import optimiser_of, set_rates, share_of_rate
 from derain.train.reach import receptive_radius
+from derain.train.recipe import load_recipe
 
 SMALL = 0.03
 BOTH = pytest.mark.parametrize("kind", [Eigen2013, Eigen2013Patch])
@@ -197,10 +199,16 @@ def test_opposite_errors_of_patches_cancel_in_the_average_only() -> None:
     assert losses.squared_error(average, clean).item() == pytest.approx(2 * 24 * 0.01 / 2, rel=1e-4)
 
 
+def rate_at(step: int) -> float:
+    """eta_t of the paper's recipe."""
+    plan = load_recipe("eigen2013").train
+    return plan.rate * share_of_rate(plan, step)
+
+
 def test_the_learning_rate_halves_after_two_million_steps() -> None:
-    assert losses.learning_rate(0) == 0.001
-    assert losses.learning_rate(2_000_000) == pytest.approx(0.0005)
-    assert losses.learning_rate(5_800_000) == pytest.approx(0.001 / 3.9)
+    assert rate_at(0) == 0.001
+    assert rate_at(2_000_000) == pytest.approx(0.0005)
+    assert rate_at(5_800_000) == pytest.approx(0.001 / 3.9)
 
 
 def test_a_step_is_eta_times_the_error_times_the_gradient() -> None:
@@ -208,20 +216,19 @@ def test_a_step_is_eta_times_the_error_times_the_gradient() -> None:
     network = Eigen2013(SMALL)
     for parameter in network.parameters():
         nn.init.zeros_(parameter)
-    optimiser, schedule = losses.descent(network)
+    optimiser = optimiser_of(network, load_recipe("eigen2013").train)
     clean = torch.rand(1, 3, 16, 16)
     moved = torch.zeros(3, 8, 8)
     for step in range(2):
         error = 0.5 + network.f3.bias.detach() - clean[0, :, 4:12, 4:12]
-        moved -= losses.learning_rate(step) * error
+        moved -= rate_at(step) * error
+        set_rates(optimiser, rate_at(step))
         optimiser.zero_grad()
         torch.autograd.backward(
             losses.squared_error(network(torch.rand(1, 3, 16, 16), valid=True).image, clean)
         )
         optimiser.step()
-        schedule.step()
         assert torch.allclose(network.f3.bias.detach(), moved, atol=1e-8)
-    assert schedule.get_last_lr() == [losses.learning_rate(2)]
 
 
 def loss_of(network: Eigen2013, rainy: Tensor, clean: Tensor) -> Tensor:

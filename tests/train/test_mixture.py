@@ -40,7 +40,7 @@ def test_a_share_of_one_brings_its_rain_alone(name: str) -> None:
 
 def test_rain_is_marked_and_dry_pictures_are_not() -> None:
     for name in mixture.NEEDED:
-        made = mixture.degrade(rng(4), clean_picture(), {name: 1.0})
+        made = make(clean_picture(), mixture.sample(rng(4), 60, 80, {name: 1.0}))
         assert made.rainy.image.shape == made.clean.shape == (60, 80, 3)
         assert made.rainy.image.min() >= 0 and made.rainy.image.max() <= 1
         assert (made.rainy.attention.max() > 0) == (name != "dry")
@@ -163,13 +163,17 @@ def test_recipes_take_the_old_shares_and_the_new_ones() -> None:
         {**SHARES, "hail": 0.0},
         {**SHARES, "dirt": 0.1},
         {**SHARES, "dry": -0.2, "dirt": 0.4},
-        {**SHARES, "dry": "much"},
-        {**SHARES, "dry": float("nan")},
     ],
 )
 def test_shares_that_can_not_be_are_named(shares: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"shares must give streaks, drops, joint and dry.*none below 0"):
         parse(table(shares), "r")
+
+
+@pytest.mark.parametrize("dry", ["much", float("nan"), True])
+def test_a_share_is_a_number(dry: object) -> None:
+    with pytest.raises(UsageError, match=r"r \[data\] shares takes a number for each of its keys, not {.*'dry'"):
+        parse(table({**SHARES, "dry": dry}), "r")
 
 
 def test_training_patches_see_night_and_sharpened_scenes_in_both_twins() -> None:

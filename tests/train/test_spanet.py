@@ -20,6 +20,11 @@ from derain.train.losses.ssim import ssim
 from derain.train.networks import irnn
 from derain.train.networks.network import Entry, Restored
 from derain.train.networks.spanet import DESIGNS, NETWORKS, SPANet, load_published
+from derain.train.objectives import objective_of
+from derain.train.optimisers import share_of_rate
+from derain.train.patches import Batch
+from derain.train.recipe import load_recipe
+from derain.train.steps import total
 
 SMALL = 0.125
 
@@ -135,9 +140,9 @@ def test_each_design_has_its_maps_its_parameters_and_gradients_everywhere(entry:
     assert len(out.stages) == {"spanet-ba": 0, "spanet-bb": 1}.get(name, 4)
     assert all(stage.shape == (2, 1, 17, 20) and 0 < stage.min() <= stage.max() < 1 for stage in out.stages)
     assert out.attention is (out.stages[0] if out.stages else None)
-    parts = losses.SpanetLoss(losses.ATTENTION[name])(out, rainy, clean)
+    parts = objective_of(load_recipe(name)).terms(out, Batch(rainy, clean, clean[:, :1]), None)
     assert set(parts) == {"l1", "ssim"} | ({"attention"} if name not in ("spanet-ba", "spanet-be") else set())
-    torch.autograd.backward(losses.total(parts))
+    torch.autograd.backward(total(parts))
     silent = [key for key, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
 
@@ -156,7 +161,7 @@ def test_a_few_steps_lower_the_loss() -> None:
     optimiser = torch.optim.Adam(network.parameters(), 2e-3)
     values = []
     for _ in range(15):
-        value = losses.total(loss(network(rainy), rainy, clean))
+        value = total(loss(network(rainy), rainy, clean))
         optimiser.zero_grad()
         torch.autograd.backward(value)
         optimiser.step()
@@ -187,7 +192,7 @@ def test_the_losses_equal_a_case_by_hand() -> None:
     assert float(parts["l1"]) == pytest.approx(0.25)
     assert float(parts["ssim"]) == pytest.approx(1 - flat, abs=1e-5)
     assert float(parts["attention"]) == pytest.approx(2 * 0.25)
-    assert float(losses.total(parts)) == pytest.approx(0.25 + 1 - flat + 0.5, abs=1e-5)
+    assert float(total(parts)) == pytest.approx(0.25 + 1 - flat + 0.5, abs=1e-5)
     tilted = torch.where(losses.rain_map(rainy, clean) > 0, 0.9, 0.2)
     assert float(losses.l_att(tilted, losses.rain_map(rainy, clean))) == pytest.approx(
         0.25 * 0.01 + 0.75 * 0.04
@@ -206,11 +211,9 @@ def test_the_rain_map_is_that_of_the_masks() -> None:
 def test_the_learning_rate_falls_tenfold_after_each_milestone() -> None:
     steps = (0, 4_999, 5_000, 14_999, 15_000, 30_000, 50_000, 59_999)
     powers = (0, 0, 1, 1, 2, 3, 4, 4)
-    rates = [losses.learning_rate(step) for step in steps]
+    plan = load_recipe("spanet").train
+    rates = [plan.rate * share_of_rate(plan, step) for step in steps]
     assert rates == pytest.approx([0.005 / 10**power for power in powers])
-    assert [losses.learning_rate(step, 600) for step in (49, 50, 150, 500)] == pytest.approx(
-        [0.005, 0.0005, 0.00005, 0.0000005]
-    )
 
 
 def test_other_files_are_not_taken_for_the_published_weights(tmp_path: Path) -> None:

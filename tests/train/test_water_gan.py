@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 from derain.engines.card import Tiling
 from derain.train.export import parity, to_onnx
 from derain.train.networks import patch_gan, pix2pix, water_gan
-from derain.train.networks.gan import Experiment
 from derain.train.networks.network import Entry
 from derain.train.networks.patch_gan import PatchGan, confidence_map, confidence_sheet, spread
-from derain.train.networks.pix2pix import EXPERIMENT2, EXPERIMENT3, Pix2Pix
-from derain.train.networks.water_gan import EXPERIMENT1, WaterGan, WaterGanDiscriminator
+from derain.train.networks.pix2pix import Pix2Pix
+from derain.train.networks.water_gan import WaterGan, WaterGanDiscriminator
+from derain.train.recipe import LossRecipe, load_recipe
 
 ENTRIES = (*water_gan.NETWORKS, *pix2pix.NETWORKS)
 GENERATORS = (WaterGan, Pix2Pix)
@@ -55,12 +56,19 @@ def test_the_three_experiments_are_listed_with_their_judges() -> None:
 
 
 def test_the_hyper_parameters_are_those_of_the_experiments() -> None:
-    assert Experiment(2e-4, 2e-4, (0.9, 0.999), 0.0) == EXPERIMENT1
-    assert Experiment(2e-4, 2e-4, (0.5, 0.999), 100.0, batch=16, epochs=200, size=256) == EXPERIMENT2
-    assert (EXPERIMENT3.generator_rate, EXPERIMENT3.discriminator_rate) == (5e-4, 2e-4)
-    assert (EXPERIMENT3.labels.real, EXPERIMENT3.labels.fake) == (0.9, 0.1)
-    assert EXPERIMENT3.labels.flips == (0.05, 0.10)
-    assert (EXPERIMENT3.l1, EXPERIMENT3.betas) == (EXPERIMENT2.l1, EXPERIMENT2.betas)
+    first, second, third = (load_recipe(entry.name) for entry in ENTRIES)
+    for recipe, betas, l1 in ((first, (0.9, 0.999), 0.0), (second, (0.5, 0.999), 100.0)):
+        assert (recipe.train.rate, recipe.discriminator.rate) == (2e-4, 2e-4)
+        assert recipe.train.betas == recipe.discriminator.betas == betas
+        assert recipe.loss == LossRecipe("pix2pix", {"l1": l1})
+        assert (recipe.discriminator.real, recipe.discriminator.fake) == (1.0, 0.0)
+        assert recipe.discriminator.flips == (0.0, 0.0)
+        # 860 pairs in batches of 16 are 54 steps, and epochs are 200.
+        assert (recipe.train.batch, recipe.train.steps, recipe.train.patch) == (16, 54 * 200, 256)
+    assert (third.train.rate, third.discriminator.rate) == (5e-4, 2e-4)
+    assert (third.discriminator.real, third.discriminator.fake) == (0.9, 0.1)
+    assert third.discriminator.flips == (0.05, 0.10)
+    assert (third.loss, third.train) == (second.loss, replace(second.train, rate=5e-4))
 
 
 def test_every_weight_of_pix2pix_is_accounted_for() -> None:

@@ -1,14 +1,9 @@
-"""The training of Eigen et al. (ICCV 2013, section 2.2): what is minimised, and by which steps."""
+"""The training of Eigen et al. (ICCV 2013, sections 2.2 and 2.3): what is minimised."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.optim import SGD
-from torch.optim.lr_scheduler import LambdaLR
 
 from derain.train.networks.eigen import PL
-
-ETA = 0.001
-DECAY = 5e-7
 
 
 def middle(picture: Tensor, height: int, width: int) -> Tensor:
@@ -35,14 +30,3 @@ def patch_error(patches: Tensor, clean: Tensor) -> Tensor:
     rows, columns = patches.shape[2:]
     truth = F.unfold(middle(clean, rows + PL - 1, columns + PL - 1), PL)
     return (patches.flatten(2) - truth).square().sum() / (2 * len(patches) * rows * columns)
-
-
-def learning_rate(t: int) -> float:
-    """eta_t = 0.001 / (1 + 5t 10^-7) for step t = 0, 1, ..., one pair a step."""
-    return ETA / (1 + DECAY * t)
-
-
-def descent(network: nn.Module) -> tuple[SGD, LambdaLR]:
-    """Stochastic gradient descent without momentum or decay of weights, and its schedule."""
-    optimiser = SGD(network.parameters(), ETA)
-    return optimiser, LambdaLR(optimiser, lambda t: learning_rate(t) / ETA)

@@ -1,38 +1,13 @@
-"""Losses and training of SPANet (Wang et al. 2019, section 4.2)."""
+"""Losses of SPANet (Wang et al. 2019, section 4.2)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from derain.train.degradations.masks import ROUNDING, SPANET_DIFFERENCE
 from derain.train.losses.ssim import ssim
 from derain.train.networks.network import Restored
-
-ITERATIONS = 60_000
-BATCH = 32
-LEARNING_RATE = 0.005
-"""Of Adam, with torch's betas: the paper names none."""
-MILESTONES = (5_000, 15_000, 30_000, 50_000)
-"""The learning rate is divided by 10 after each."""
-
-ATTENTION: Mapping[str, float] = {
-    "spanet-ba": 0.0,
-    "spanet-bb": 1.0,
-    "spanet-bc": 1.0,
-    "spanet-bd": 1.0,
-    "spanet-be": 0.0,
-    "spanet": 1.0,
-}
-"""What L_Att counts in each column of table 4: Ba has no map, Be is trained without."""
-
-
-def learning_rate(step: int, iterations: int = ITERATIONS) -> float:
-    """Of step 0, 1, ...; a run of other length has the milestones at the same shares of it."""
-    passed: int = sum(step * ITERATIONS >= milestone * iterations for milestone in MILESTONES)
-    return LEARNING_RATE * 0.1**passed
 
 
 def rain_map(rainy: Tensor, clean: Tensor, threshold: float = SPANET_DIFFERENCE) -> Tensor:
@@ -71,8 +46,3 @@ class SpanetLoss:
         if restored.attention is not None and self.attention:
             parts["attention"] = self.attention * l_att(restored.attention, rain_map(rainy, clean))
         return parts
-
-
-def total(parts: Mapping[str, Tensor]) -> Tensor:
-    """L_total of the parts."""
-    return torch.stack(tuple(parts.values())).sum()

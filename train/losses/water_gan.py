@@ -15,8 +15,6 @@ Judge = Callable[[Tensor, Tensor], Tensor]
 
 LAMBDA = 100.0
 """The weight of L1 in experiments 2 and 3; experiment 1 has no such term."""
-CONTRAST = 10.0
-"""The weight of the contrastive loss where it is wanted: a tenth of lambda, as of the L1 loss in Wu et al."""
 
 
 class DiscriminatorLoss(NamedTuple):

@@ -1,33 +1,11 @@
-"""What the networks of "Deraining water drops with GAN" share: ranges, first weights, hyper-parameters."""
-
-from dataclasses import dataclass
+"""What the networks of "Deraining water drops with GAN" share: ranges and first weights."""
 
 from torch import Tensor, nn
-
-from derain.train.losses.adversarial import HARD, Labels
 
 SLOPE = 0.2
 """Of the leaky ReLUs. The paper gives none; this is the one of the published pix2pix, whose code it took."""
 DEVIATION = 0.02
 """Of the first weights, as in the published pix2pix; the paper gives none."""
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """The hyper-parameters of one of the paper's experiments.
-
-    Learning rates and `betas` of Adam, `l1`: weight of the L1 loss (lambda), `labels` of the discriminator,
-    `batch`, `epochs`, and `size` in pixels of the square pictures.
-    """
-
-    generator_rate: float
-    discriminator_rate: float
-    betas: tuple[float, float]
-    l1: float
-    labels: Labels = HARD
-    batch: int = 16
-    epochs: int = 200
-    size: int = 256
 
 
 def scaled(channels: int, width: float) -> int:

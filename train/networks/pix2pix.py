@@ -15,19 +15,13 @@ What the paper leaves open is as in the published pix2pix, whose code it took:
 Batch normalisation uses its running statistics once training is over (pix2pix takes those of the picture at
 hand, which for one picture is instance normalisation): so every output depends on its surroundings alone, 189
 pixels far, and tiles are exact.
-
-Section "Models" names batches of 8 and 100 epochs, the experiments batches of 16 and 200 epochs with the
-results shown; here stand the latter.
 """
-
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from derain.engines.card import Tiling
-from derain.train.losses.adversarial import Labels
-from derain.train.networks.gan import SLOPE, Experiment, initialise, scaled, signed, unsigned
+from derain.train.networks.gan import SLOPE, initialise, scaled, signed, unsigned
 from derain.train.networks.network import Entry, Restored
 from derain.train.networks.patch_gan import PatchGan
 
@@ -37,10 +31,6 @@ DROPOUT = 0.5
 NOISY = 1
 """The block up, from 0, that has the dropout."""
 MULTIPLE_OF = 64
-EXPERIMENT2 = Experiment(generator_rate=2e-4, discriminator_rate=2e-4, betas=(0.5, 0.999), l1=100.0)
-EXPERIMENT3 = replace(EXPERIMENT2, generator_rate=5e-4, labels=Labels(0.9, 0.1, flips=(0.05, 0.10)))
-"""The generator is the faster one, so that the discriminator doesn't overpower it. What the section on
-experiment 3 doesn't name is as in experiment 2."""
 
 
 def down_block(before: int, after: int, normalised: bool) -> nn.Sequential:
@@ -90,4 +80,4 @@ NETWORKS: tuple[Entry, ...] = tuple(
     Entry(name, "Deraining water drops with GAN", Pix2Pix, MULTIPLE_OF, Tiling.EXACT, PatchGan)
     for name in ("pix2pix", "pix2pix-stabilised")
 )
-"""Both are the same networks; what sets them apart is EXPERIMENT2 and EXPERIMENT3."""
+"""Both are the same networks; what sets them apart is their recipes."""

@@ -64,7 +64,7 @@ DESIGNS: Mapping[str, Design] = {
     "spanet-be": Design(),
     "spanet": Design(),
 }
-"""Table 4, Ba to Bf. Be is the whole network trained without eq. 7: losses.spanet.ATTENTION says so."""
+"""Table 4, Ba to Bf. Be is the whole network trained without eq. 7: its recipe says so."""
 
 
 def conv(before: int, after: int, size: int, dilation: int = 1, bias: bool = False) -> nn.Conv2d:

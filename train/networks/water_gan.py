@@ -19,14 +19,12 @@ What the paper leaves open, and what is chosen:
 
 Batch normalisation uses its running statistics once training is over, so the network is local then: 78 pixels
 far at most, and tiles that begin with a cell are exact.
-Rates: section "Models" names 0.001, 20 epochs and batches of 8, section "Experiment 1" 0.0002, 200 epochs
-and batches of 16 with the results shown. Here stand the latter; the betas only "Models" has.
 """
 
 from torch import Tensor, nn
 
 from derain.engines.card import Tiling
-from derain.train.networks.gan import Experiment, initialise, scaled, signed, unsigned
+from derain.train.networks.gan import initialise, scaled, signed, unsigned
 from derain.train.networks.network import Entry, Restored
 
 LATENT = 128
@@ -37,7 +35,6 @@ CELL = 64
 """Pixels of a cell's sides."""
 SQUEEZED = CELL // 4
 """Sides of a cell after both poolings."""
-EXPERIMENT1 = Experiment(generator_rate=2e-4, discriminator_rate=2e-4, betas=(0.9, 0.999), l1=0.0)
 
 
 def encode_block(before: int, after: int, pool: bool) -> nn.Sequential:

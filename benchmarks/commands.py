@@ -47,6 +47,7 @@ SUBJECTS: tuple[Entry, ...] = (
     ("realism", "derain.benchmarks.realism", "train", "Do published networks take our rain for rain?"),
     ("drops", "derain.benchmarks.drops", "", "Measure our drops beside real ones, and draw them."),
     ("usefulness", "derain.benchmarks.usefulness.command", "", "Does it help the machine that looks?"),
+    ("lineage", "derain.benchmarks.lineage.command", "train", "The published systems under one budget."),
     ("background", "derain.benchmarks.background", "", "How near the truth are backgrounds of rainy video?"),
 )
 """What else `derain bench NAME` measures."""

@@ -17,7 +17,7 @@ from derain.train.recipe import Recipe
 
 PARTS = ("network", "average", "optimiser", "judge", "judge_optimiser")
 """What has weights or moments of its own."""
-KEYS = ("recipe", "step", "origin", "best", "given", *PARTS)
+KEYS = ("recipe", "step", "origin", "best", "given", "since", *PARTS)
 DIGEST = "sha256"
 DAMAGED = (
     RuntimeError,
@@ -27,6 +27,7 @@ DAMAGED = (
     LookupError,
     TypeError,
     AssertionError,
+    AttributeError,
     struct.error,
 )
 """What torch.load was seen to raise for files with some bytes changed."""
@@ -37,8 +38,8 @@ class State:
     """All a run needs to go on.
 
     Network, averaged network and optimiser, the discriminator and its optimiser where there is one, the steps
-    done, the `origin` of the first weights in words ("" for random ones), the `best` PSNR in validation, and
-    the sha256 of files that were `given` beside the data.
+    done, the `origin` of the first weights in words ("" for random ones), the `best` PSNR in validation, the
+    sha256 of files that were `given` beside the data, and the figures `since` the last that was reported.
     """
 
     network: nn.Module
@@ -50,6 +51,7 @@ class State:
     origin: str = ""
     best: float | None = None
     given: dict[str, str] = field(default_factory=dict)
+    since: list[dict[str, Any]] = field(default_factory=list)
 
     def parts(self) -> dict[str, Any]:
         """The PARTS there are, by name."""
@@ -70,8 +72,13 @@ def read(path: Path) -> dict[str, Any]:
         content = torch.load(path, weights_only=True, map_location="cpu")
     except DAMAGED as error:
         raise UsageError(f"{path} is not a checkpoint of derain train: {first_line(error)}") from error
+    except OSError as error:
+        raise UsageError(f"the checkpoint {path} can't be read: {reason(error)}") from error
     if not isinstance(content, dict) or set(content) != {*KEYS, DIGEST}:
-        raise UsageError(f"{path} is not a checkpoint of derain train: it lacks {', '.join(KEYS)}")
+        raise UsageError(
+            f"{path} is not a checkpoint of this derain train, which has {', '.join((*KEYS, DIGEST))}; "
+            f"take another one or begin anew"
+        )
     if content.pop(DIGEST) != digest(content):
         raise UsageError(
             f"the checkpoint {path} is damaged or was changed: its content has another sha256; "
@@ -113,7 +120,7 @@ def save(state: State, recipe: Recipe, path: Path) -> None:
     """Writes a checkpoint whole or not at all; DerainError where it can't, the one before being intact."""
     content: dict[str, Any] = dict.fromkeys(KEYS)
     content |= {"recipe": asdict(recipe), "step": state.step, "origin": state.origin, "best": state.best}
-    content |= {"given": state.given}
+    content |= {"given": state.given, "since": state.since}
     content |= {name: part.state_dict() for name, part in state.parts().items()}
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -121,11 +128,12 @@ def save(state: State, recipe: Recipe, path: Path) -> None:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         # torch's own writer tells of a full disk by a RuntimeError.
-        temporary.unlink(missing_ok=True)
         raise DerainError(
             f"the checkpoint {path} can't be written at step {state.step}: {reason(error)}; "
             f"make room and go on with --resume"
         ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def reason(error: Exception) -> str:
@@ -143,9 +151,16 @@ def restore(state: State, recipe: Recipe, path: Path) -> None:
         )
     if content["given"] != state.given:
         raise UsageError(f"{path} was made with another --vgg16, or without; give the same one to go on")
-    for name, part in state.parts().items():
-        part.load_state_dict(content[name])
+    try:
+        for name, part in state.parts().items():
+            part.load_state_dict(content[name])
+    except DAMAGED as error:
+        raise UsageError(
+            f"{path} does not fit the networks of this derain, though its recipe does: {first_line(error)}; "
+            f"use a new --output"
+        ) from error
     state.step, state.origin, state.best = content["step"], content["origin"], content["best"]
+    state.since = content["since"]
 
 
 def begin_with(state: State, path: Path) -> None:

@@ -1,5 +1,6 @@
 """One step of training: of a network alone, or of a network and its discriminator."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from derain.train.recipe import Recipe
 
 
 class NotFiniteError(Exception):
-    """A loss that is no number."""
+    """What is no finite number: the loss, or its gradient."""
 
 
 @dataclass
@@ -88,7 +89,8 @@ def floated(found: Any) -> Any:
 def step(state: State, plan: Plan, batches: Sequence[Batch]) -> list[Figures]:
     """One step of the optimisers over the gradients of `batches`, and of the averaged weights.
 
-    Raises NotFiniteError, in all processes, before a loss that is not finite in one of them changes anything.
+    Raises NotFiniteError, in all processes, before a loss or a gradient that is not finite in one of them
+    changes any weight.
     """
     rng = plan.rng(state.step)
     torch.manual_seed(int(rng.integers(1 << 62)))
@@ -100,7 +102,7 @@ def step(state: State, plan: Plan, batches: Sequence[Batch]) -> list[Figures]:
     figures = [gather(state, plan, plan.moved(batch), rng, 1 / len(batches)) for batch in batches]
     broken = not all(np.isfinite(one.numbers).all() for one in figures)
     if any_of(broken, plan.share, plan.device):
-        raise NotFiniteError
+        raise NotFiniteError("the loss")
     descend(state, plan)
     state.step += 1
     return figures
@@ -188,15 +190,21 @@ def measured(restored: Restored, batch: Batch, terms: Terms) -> Figures:
 
 
 def descend(state: State, plan: Plan) -> None:
-    """Steps of both optimisers, each over the gradients of all processes."""
-    for network, optimiser in ((state.network, state.optimiser), (state.judge, state.judge_optimiser)):
-        if network is None or optimiser is None:
-            continue
-        average_gradients(network, plan.share)
-        if plan.recipe.train.clip:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), plan.recipe.train.clip)
-        optimiser.step()
+    """Steps of both optimisers, each over the gradients of all processes; none where one is not finite."""
+    for network in (state.network, state.judge):
+        if network is not None and not math.isfinite(prepare(network, plan)):
+            raise NotFiniteError("the gradient of the loss")
+    for optimiser in (state.optimiser, state.judge_optimiser):
+        if optimiser is not None:
+            optimiser.step()
     follow(state, plan.recipe.train.ema)
+
+
+def prepare(network: nn.Module, plan: Plan) -> float:
+    """Takes the mean gradient of all processes and clips it; its norm before."""
+    average_gradients(network, plan.share)
+    most = plan.recipe.train.clip or math.inf
+    return float(torch.nn.utils.clip_grad_norm_(network.parameters(), most))
 
 
 @torch.no_grad()

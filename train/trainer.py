@@ -3,21 +3,24 @@
 import logging
 import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from derain.engines.errors import DerainError, UsageError
 from derain.train import run_folder
-from derain.train.checkpoint import State, averaged, begin_with, restore, save
-from derain.train.datasets import pictures, read_pairs, split
+from derain.train.checkpoint import State, averaged, begin_with, reason, restore, save
+from derain.train.datasets import pictures, read_pairs, size_on_disk, split
+from derain.train.interrupt import held_back
 from derain.train.networks.registry import build_discriminator, build_network, entry
 from derain.train.objectives import Game, missing, objective_of
 from derain.train.optimisers import judge_optimiser_of, optimiser_of
-from derain.train.parallel import any_of, together
+from derain.train.parallel import AgreedError, any_of, together
 from derain.train.patches import Batch, RainyPatches
 from derain.train.preview import save_samples
 from derain.train.recipe import Recipe
@@ -37,8 +40,9 @@ class RunOptions:
 
     `data`: folder the recipe's photos and pairs lie in. `resume`: go on from the checkpoint in `output`,
     where there is one. `start_from`: a checkpoint whose averaged weights a new run begins with, of the same
-    network. `time_limit`: seconds, None for none. `device`: "cpu" or "cuda". `vgg16`: weights for losses that
-    need them. Checkpoints and logs come every so many steps.
+    network; a run that goes on has begun already, and does not look at it. `time_limit`: seconds, None for
+    none. `device`: "cpu" or "cuda". `vgg16`: weights for losses that need them. Checkpoints and logs come
+    every so many steps.
     """
 
     data: Path
@@ -58,9 +62,12 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
 
     Raises UsageError for a recipe that can't be run and for a run folder that holds another run, before any
     data is read, and DerainError where training diverges or a checkpoint can't be written: the checkpoint
-    before is intact then. KeyboardInterrupt leaves a checkpoint.
+    before is intact then. Ctrl-C raises KeyboardInterrupt after the step that was begun, and leaves a
+    checkpoint; a second one raises it at once.
     """
     check(recipe, options)
+    sources = sources_of(recipe, options.data)
+    still = fixed(recipe, options.data)
     with together(options.device) as share:
         objective = objective_of(recipe, options.vgg16)
         plan = Plan(recipe, objective, options.device, share)
@@ -70,7 +77,7 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
         begin(state, recipe, options)
         if share.rank == 0 and (sentence := missing(objective)):
             log.warning("%s", sentence)
-        Run(state, plan, options).go()
+        Run(state, plan, options, sources, still).go()
     return options.output / "checkpoint.pt"
 
 
@@ -126,6 +133,35 @@ def begin(state: State, recipe: Recipe, options: RunOptions) -> None:
         begin_with(state, options.start_from)
 
 
+class Sources(NamedTuple):
+    """What patches are cut of."""
+
+    photos: list[Path]
+    pairs: list[Pair]
+
+    @property
+    def files(self) -> list[Path]:
+        return [*self.photos, *(path for pair in self.pairs for path in (pair.rainy, pair.clean))]
+
+
+def sources_of(recipe: Recipe, data: Path) -> Sources:
+    """What the recipe names; UsageError where it isn't there, or is too small for a patch."""
+    found = Sources(training_photos(recipe, data), training_pairs(recipe, data))
+    if not found.photos and not found.pairs:
+        raise UsageError(
+            f"{data / recipe.data.photos[0]} has one picture, which is held out from training; add some"
+        )
+    patch = recipe.train.patch
+    for path, parts in [(p, 1) for p in found.photos] + [(p.clean, 1 + p.halves) for p in found.pairs]:
+        width, height = size_on_disk(path)
+        if min(width // parts, height) < patch:
+            raise UsageError(
+                f"{path} is {width // parts}x{height}, smaller than a patch of {patch}x{patch}; "
+                f"give --set train.patch={min(width // parts, height)} or less, or leave it out"
+            )
+    return found
+
+
 def training_photos(recipe: Recipe, data: Path) -> list[Path]:
     """The recipe's photos that are not held out."""
     return [
@@ -140,62 +176,77 @@ def training_pairs(recipe: Recipe, data: Path) -> list[Pair]:
     return [pair for folder in recipe.data.pairs for pair in read_pairs(data / folder)]
 
 
+@contextmanager
+def written(folder: Path, step: int) -> Iterator[None]:
+    """DerainError where a file of the run folder can't be written."""
+    try:
+        yield
+    except OSError as error:
+        raise DerainError(
+            f"the run folder {folder} can't be written at step {step}: {reason(error)}; "
+            f"make room and go on with --resume"
+        ) from error
+
+
 class Run:
     """A run on its way: steps until the recipe's end or the time limit, logged, validated and saved."""
 
-    def __init__(self, state: State, plan: Plan, options: RunOptions) -> None:
+    def __init__(
+        self, state: State, plan: Plan, options: RunOptions, sources: Sources, still: Batch | None
+    ) -> None:
         self.state, self.plan, self.options = state, plan, options
-        self.recipe, self.first = plan.recipe, plan.share.rank == 0
-        photos, pairs = training_photos(self.recipe, options.data), training_pairs(self.recipe, options.data)
+        self.recipe, self.first, self.fixed = plan.recipe, plan.share.rank == 0, still
         first = state.step * self.recipe.train.accumulate
-        self.patches = RainyPatches(photos, self.recipe, first, pairs, plan.objective.apart, plan.share)
-        self.fixed = fixed(self.recipe, options.data) if self.first else None
-        self.folder = run_folder.RunFolder(options.output, state.step) if self.first else None
-        if self.folder is not None:
-            files = [*photos, *(path for pair in pairs for path in (pair.rainy, pair.clean))]
-            self.folder.describe(plan, options.data, files)
-        self.watch, self.since = Watch(), []
+        self.patches = RainyPatches(
+            sources.photos, self.recipe, first, sources.pairs, plan.objective.apart, plan.share
+        )
+        self.folder: run_folder.RunFolder | None = None
+        if self.first:
+            with written(options.output, state.step):
+                self.folder = run_folder.RunFolder(options.output, state.step)
+                self.folder.describe(plan, options.data, sources.files)
+        self.watch = Watch()
         self.started = self.logged = time.monotonic()
 
-    since: list[Figures]
-
     def go(self) -> None:
-        """All steps; a checkpoint at the end, however the run ends, unless it diverged."""
-        source = load(self.patches, self.options.workers)
-        try:
+        """All steps; a checkpoint at the end, however the run ends, unless it went wrong."""
+        asked = False
+        with closing(load(self.patches, self.options.workers)) as source, held_back() as interruption:
             while self.state.step < self.recipe.train.steps:
                 self.one(list(islice(source, self.recipe.train.accumulate)))
-                if self.out_of_time():
+                asked = any_of(interruption.asked, self.plan.share, self.plan.device)
+                if asked or self.out_of_time():
                     break
-        except KeyboardInterrupt:
             self.finish()
-            raise
-        self.finish()
+        if asked:
+            raise KeyboardInterrupt
 
     def one(self, batches: Sequence[Batch]) -> None:
         """One step, and what is due after it."""
         try:
             figures = step(self.state, self.plan, batches)
         except NotFiniteError as error:
-            raise DerainError(self.wrong("the loss is not a number")) from error
-        self.since += figures
+            raise AgreedError(self.wrong(f"{error} is not a finite number", self.state.step)) from error
+        self.state.since += map(asdict, figures)
         for one in figures:
             if warning := self.watch.see(one):
                 log.warning("step %d: %s", self.state.step, warning)
         if any_of(self.watch.diverged, self.plan.share, self.plan.device):
-            raise DerainError(self.wrong("training diverges: the error is ten times its least"))
+            what = "training diverges: the error is ten times its least"
+            raise AgreedError(self.wrong(what, self.state.step - 1))
         if self.folder is not None:
-            self.note(batches[-1], self.folder)
+            with written(self.options.output, self.state.step):
+                self.note(batches[-1], self.folder)
 
-    def wrong(self, what: str) -> str:
-        """The sentence that ends a run that went wrong."""
-        accumulate = self.recipe.train.accumulate
-        number = self.patches.indices(self.state.step * accumulate)
-        last = self.patches.indices((self.state.step + 1) * accumulate - 1)
+    def wrong(self, what: str, step: int) -> str:
+        """The sentence that ends a run that went wrong after so many steps."""
+        count = self.recipe.train.accumulate * self.recipe.train.batch * self.plan.share.size
         checkpoint = self.options.output / "checkpoint.pt"
-        good = f"the last good one is {checkpoint}" if checkpoint.exists() else "there is no checkpoint yet"
+        good = (
+            f"the last good checkpoint is {checkpoint}" if checkpoint.exists() else "there is no checkpoint"
+        )
         return (
-            f"{what} at step {self.state.step}, samples {number[0]} to {last[-1]} of seed "
+            f"{what} at step {step + 1}, samples {step * count} to {(step + 1) * count - 1} of seed "
             f"{self.recipe.seed}; {good}; try a lower train.rate"
         )
 
@@ -217,13 +268,14 @@ class Run:
 
     def report(self, folder: run_folder.RunFolder) -> None:
         """The means since the last report: a line of plain text, the curves and TensorBoard."""
-        row = run_folder.summed_up(self.since, self.recipe, self.state.step)
+        since = self.state.since
+        row = run_folder.summed_up([Figures(**one) for one in since], self.recipe, self.state.step)
         now = time.monotonic()
-        rate = len(self.since) / self.recipe.train.accumulate / max(now - self.logged, 1e-9)
+        rate = len(since) / self.recipe.train.accumulate / max(now - self.logged, 1e-9)
         folder.add(self.state.step, row)
         told = "  ".join(f"{name} {value:.5g}" for name, value in row.items())
         log.info("step %d/%d  %s  %.2f steps/s", self.state.step, self.recipe.train.steps, told, rate)
-        self.since, self.logged = [], now
+        self.state.since, self.logged = [], now
 
     def validate(self, batch: Batch, folder: run_folder.RunFolder) -> None:
         """PSNR on the fixed patches; the checkpoint of the best is kept."""
@@ -248,7 +300,8 @@ class Run:
         """The last checkpoint, samples, curves and card."""
         if self.folder is None:
             return
-        save(self.state, self.recipe, self.options.output / "checkpoint.pt")
-        if self.fixed is not None:
-            save_samples(self.state, self.fixed, self.options.output / "samples.png")
-        self.folder.close(self.state, self.recipe)
+        with written(self.options.output, self.state.step):
+            save(self.state, self.recipe, self.options.output / "checkpoint.pt")
+            if self.fixed is not None:
+                save_samples(self.state, self.fixed, self.options.output / "samples.png")
+            self.folder.close(self.state, self.recipe)

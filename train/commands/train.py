@@ -8,6 +8,7 @@ import click
 
 from derain.engines.errors import UsageError
 from derain.train.commands.options import data_folder
+from derain.train.parallel import first, one_voice
 from derain.train.recipe import load_recipe
 from derain.train.trainer import RunOptions, train
 
@@ -52,18 +53,22 @@ def command(
     The same command with --resume goes on from the run folder's checkpoint, bit by bit as if it had never
     stopped. Under torchrun, several processes train together.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    loaded = load_recipe(recipe, changes)
-    options = RunOptions(
-        data=data_folder(data),
-        output=output or Path("runs") / loaded.name,
-        resume=resume,
-        start_from=start_from,
-        time_limit=seconds(time_limit) if time_limit else None,
-        workers=workers,
-        device=device,
-        vgg16=vgg16,
-        log_every=log_every,
-        checkpoint_every=checkpoint_every,
-    )
-    click.echo(train(loaded, options))
+    level = logging.INFO if first() else logging.ERROR
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s")
+    with one_voice():
+        loaded = load_recipe(recipe, changes)
+        options = RunOptions(
+            data=data_folder(data),
+            output=output or Path("runs") / loaded.name,
+            resume=resume,
+            start_from=start_from,
+            time_limit=seconds(time_limit) if time_limit else None,
+            workers=workers,
+            device=device,
+            vgg16=vgg16,
+            log_every=log_every,
+            checkpoint_every=checkpoint_every,
+        )
+        checkpoint = train(loaded, options)
+    if first():
+        click.echo(checkpoint)

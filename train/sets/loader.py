@@ -1,13 +1,14 @@
 """The processes that make patches for training."""
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import cv2
 from torch.utils.data import DataLoader, IterableDataset
 
 from derain.engines.errors import DerainError, UsageError
+from derain.train.interrupt import unheard
 from derain.train.patches import Batch
 
 
@@ -32,7 +33,7 @@ class Guarded(IterableDataset[Batch | Fault]):
             yield Fault(str(error))
 
 
-def load(patches: IterableDataset[Batch], workers: int) -> Iterator[Batch]:
+def load(patches: IterableDataset[Batch], workers: int) -> Generator[Batch, None, None]:
     """The batches of `patches`, made by so many processes, in the same order whatever their number; 0 makes
     them here. Raises DerainError for a file that can't be read, once, with the file's name."""
     if workers < 0:
@@ -40,11 +41,11 @@ def load(patches: IterableDataset[Batch], workers: int) -> Iterator[Batch]:
     return load_here(patches) if workers == 0 else load_apart(patches, workers)
 
 
-def load_here(patches: IterableDataset[Batch]) -> Iterator[Batch]:
+def load_here(patches: IterableDataset[Batch]) -> Generator[Batch, None, None]:
     yield from patches
 
 
-def load_apart(patches: IterableDataset[Batch], workers: int) -> Iterator[Batch]:
+def load_apart(patches: IterableDataset[Batch], workers: int) -> Generator[Batch, None, None]:
     # Spawned, not forked: a fork of a process whose OpenCV or torch has threads hangs.
     loader = DataLoader(
         Guarded(patches),
@@ -54,7 +55,9 @@ def load_apart(patches: IterableDataset[Batch], workers: int) -> Iterator[Batch]
         multiprocessing_context=multiprocessing.get_context("spawn"),
     )
     try:
-        for item in loader:
+        with unheard():
+            items = iter(loader)
+        for item in items:
             if isinstance(item, Fault):
                 raise DerainError(item.sentence)
             yield Batch(*item)

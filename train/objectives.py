@@ -20,7 +20,13 @@ from derain.train.losses import adversarial, attentive_gan, daiam, eigen, spanet
 from derain.train.losses.contrastive import ContrastiveLoss
 from derain.train.losses.restoration import mask_loss, masked_l1
 from derain.train.losses.vgg import VGG16Features, load_vgg16
-from derain.train.networks.network import Restored
+from derain.train.networks import attentive_gan as attentive_networks
+from derain.train.networks import daiam as daiam_networks
+from derain.train.networks import eigen as eigen_networks
+from derain.train.networks import pix2pix, realtime
+from derain.train.networks import water_gan as water_networks
+from derain.train.networks.eigen import Eigen2013Patch
+from derain.train.networks.network import Entry, Restored
 from derain.train.patches import Batch
 from derain.train.recipe import Recipe
 
@@ -45,6 +51,10 @@ class Objective(ABC):
     @abstractmethod
     def terms(self, restored: Restored, batch: Batch, judge: Judge | None) -> Terms:
         """What the network minimises; `judge` is None where it trains alone."""
+
+    def networks(self) -> tuple[Entry, ...] | None:
+        """Those that give what its terms look at; None for all that train alone."""
+        return None
 
     def helpers(self) -> tuple[nn.Module, ...]:
         """The fixed networks its terms look through."""
@@ -72,6 +82,9 @@ class MaskedL1(Objective):
     mask_weight: float = ranged(0, default=4.0)
     attention: float = ranged(0, default=0.02)
 
+    def networks(self) -> tuple[Entry, ...]:
+        return realtime.NETWORKS
+
     def terms(self, restored: Restored, batch: Batch, judge: Judge | None) -> Terms:
         found = {"l1": masked_l1(restored.image, batch.clean, batch.mask, self.mask_weight)}
         if restored.stages:
@@ -88,6 +101,9 @@ class Eigen(Objective):
 
     patches: bool = False
     mean: bool = False
+
+    def networks(self) -> tuple[Entry, ...]:
+        return tuple(n for n in eigen_networks.NETWORKS if n.build is Eigen2013Patch or not self.patches)
 
     def restore(self, network: nn.Module, rainy: Tensor) -> Restored:
         restored: Restored = network(rainy, valid=True)
@@ -112,6 +128,9 @@ class AttentiveGan(Game):
     gan: float = ranged(0, default=attentive_gan.GAN_WEIGHT)
     gamma: float = ranged(0, default=attentive_gan.GAMMA)
     vgg: VGG16Features | None = field(default=None, metadata=GIVEN)
+
+    def networks(self) -> tuple[Entry, ...]:
+        return attentive_networks.NETWORKS
 
     def helpers(self) -> tuple[nn.Module, ...]:
         return () if self.vgg is None else (self.vgg,)
@@ -152,6 +171,9 @@ class Pix2Pix(Game):
     labels: adversarial.Labels = field(default=adversarial.HARD, metadata=GIVEN)
     contrastive: ContrastiveLoss | None = field(default=None, metadata=GIVEN)
 
+    def networks(self) -> tuple[Entry, ...]:
+        return water_networks.NETWORKS + pix2pix.NETWORKS
+
     def helpers(self) -> tuple[nn.Module, ...]:
         features = None if self.contrastive is None else self.contrastive.features
         return (features,) if isinstance(features, nn.Module) else ()
@@ -176,6 +198,9 @@ class DAiAM(Objective):
     beta1: float = ranged(0, default=1.0)
     beta2: float = ranged(0, default=0.3)
     branches: bool = True
+
+    def networks(self) -> tuple[Entry, ...]:
+        return daiam_networks.NETWORKS
 
     def terms(self, restored: Restored, batch: Batch, judge: Judge | None) -> Terms:
         assert batch.drops is not None and batch.streaks is not None
@@ -222,6 +247,17 @@ def objective_of(recipe: Recipe, vgg16: Path | None = None) -> Objective:
             objective, labels=labels, contrastive=ContrastiveLoss() if objective.contrast else None
         )
     return objective
+
+
+def refused(network: Entry, objective: Objective, name: str) -> str:
+    """Why the objective of that name can't train a network, in a sentence; "" where it can."""
+    known = objective.networks()
+    if known is not None and network not in known:
+        return f"{name} trains {', '.join(one.name for one in known)}, not {network.name}"
+    if network.discriminator is not None and not isinstance(objective, Game):
+        games = [n for n, kind in OBJECTIVES.items() if network in (kind().networks() or ())]
+        return f"{name} has nothing for the discriminator of {network.name}; it takes {', '.join(games)}"
+    return ""
 
 
 def missing(objective: Objective) -> str:

@@ -18,7 +18,7 @@ from derain.train.checkpoint import State, averaged, begin_with, reason, restore
 from derain.train.datasets import pictures, read_pairs, size_on_disk, split
 from derain.train.interrupt import held_back
 from derain.train.networks.registry import build_discriminator, build_network, entry
-from derain.train.objectives import Game, missing, objective_of
+from derain.train.objectives import missing, objective_of, refused
 from derain.train.optimisers import judge_optimiser_of, optimiser_of
 from derain.train.parallel import AgreedError, any_of, together
 from derain.train.patches import Batch, RainyPatches
@@ -89,12 +89,8 @@ def check(recipe: Recipe, options: RunOptions) -> None:
             f"the recipe {recipe.name} [train] patch takes multiples of {network.multiple_of} with "
             f"{network.name}, not {recipe.train.patch}"
         )
-    adversarial = isinstance(objective_of(recipe, options.vgg16), Game)
-    if network.discriminator is not None and not adversarial:
-        raise UsageError(
-            f"the recipe {recipe.name} [loss] {recipe.loss.name} has nothing for the discriminator of "
-            f"{network.name}; it takes attentive-gan or pix2pix"
-        )
+    if sentence := refused(network, objective_of(recipe, options.vgg16), recipe.loss.name):
+        raise UsageError(f"the recipe {recipe.name} [loss] {sentence}")
     if (options.output / "checkpoint.pt").exists() and not options.resume:
         raise UsageError(
             f"{options.output} holds a run already; go on with --resume, or give another --output"

@@ -52,6 +52,11 @@ def budget_option(ctx: click.Context, parameter: click.Parameter, text: str) -> 
     return seconds
 
 
+def told(seconds: float) -> str:
+    """A budget as one writes it."""
+    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
+
+
 def systems_option(ctx: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
     """The systems named, in the order of SYSTEMS; all without a name."""
     named = SYSTEMS if text is None else tuple(name.strip() for name in text.split(","))
@@ -173,7 +178,7 @@ def command(
     rows = rows_of(done, compared, seed)
     found = orderings(rows)
     write(reserve(folder / SHEET), encoded(compared.sheet, folder / SHEET))
-    say(rows, found, done.failed, f"{facts['cpu']}, {threads} threads, {budget / 60:g} min of training each")
+    say(rows, found, done.failed, f"{facts['cpu']}, {threads} threads, {told(budget)} of training each")
     content = {
         "machine": facts,
         "budget_seconds": budget,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from derain.train.recipe import Recipe, load_recipe
+from derain.train.recipe import DataRecipe, Recipe, load_recipe
 
 SYSTEMS = (
     "eigen2013",
@@ -20,7 +20,7 @@ SYSTEMS = (
 )
 """In the order of their papers, each paper's control before it."""
 SHARES = {"streaks": 0.3, "drops": 0.3, "joint": 0.35, "dry": 0.05}
-"""The rain all of them are trained on, whatever their papers took out."""
+"""The rain that all of them are trained on, whatever their papers took out."""
 MEDIAN, BILATERAL = "median 5x5", "bilateral 2, 0.3"
 
 
@@ -48,9 +48,10 @@ CLAIMS = (
 
 
 def recipe_of(system: str, seed: int) -> Recipe:
-    """A system's small recipe on the rain that all are trained on."""
+    """A system's small recipe on the data that all are trained on: photos as they are cut for our own."""
     recipe = load_recipe(f"{system}-small")
-    return replace(recipe, seed=seed, data=replace(recipe.data, shares=dict(SHARES)))
+    data = DataRecipe(recipe.data.photos, dict(SHARES), terms=recipe.data.terms)
+    return replace(recipe, seed=seed, data=data)
 
 
 def lasting(recipe: Recipe, steps: int) -> Recipe:

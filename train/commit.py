@@ -10,7 +10,7 @@ def commit() -> str:
     try:
         head = run_git(folder, "rev-parse", "--short=12", "HEAD")
         return head + (
-            "+changes" if run_git(folder, "status", "--porcelain", "--", "train", "engines") else ""
+            "+changes" if run_git(folder, "status", "--porcelain", "--", ":/train", ":/engines") else ""
         )
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -12,6 +12,13 @@ from derain.engines.errors import DerainError
 from derain.train.checkpoint import State
 from derain.train.networks.patch_gan import PatchGan, confidence_sheet
 from derain.train.patches import Batch
+from derain.train.record.files import write_whole
+
+COLUMNS = 8
+"""Patches of a batch that are shown, at most."""
+CAPTION = 92
+"""Width of the captions at the left, in pixels."""
+FONT, SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.4
 
 
 def to_pixels(batch: Tensor) -> npt.NDArray[np.uint8]:
@@ -20,24 +27,50 @@ def to_pixels(batch: Tensor) -> npt.NDArray[np.uint8]:
     return (array.reshape(array.shape[0], -1, 3) * 255).round().astype(np.uint8)
 
 
+def captioned(pixels: npt.NDArray[np.uint8], caption: str) -> npt.NDArray[np.uint8]:
+    """The row with what it shows at its left, black on white."""
+    margin = np.full((pixels.shape[0], CAPTION, 3), 255, np.uint8)
+    baseline = pixels.shape[0] // 2 + 4
+    cv2.putText(margin, caption, (4, baseline), FONT, SIZE, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.hstack([margin, pixels])
+
+
 def write_rgb(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
-    """Writes (H, W, 3) uint8 RGB; DerainError where it can't."""
+    """Writes (H, W, 3) uint8 RGB; DerainError where it can't be coded."""
     done, coded = cv2.imencode(path.suffix, np.ascontiguousarray(pixels[..., ::-1]))
     if not done:
         raise DerainError(f"{path} could not be encoded")
-    path.write_bytes(coded.tobytes())
+    write_whole(path, coded.tobytes())
 
 
-@torch.no_grad()
 def save_samples(state: State, batch: Batch, path: Path) -> None:
     """Rows of rainy, restored, clean and mask as one picture; then the attention map, and what a patch
     discriminator takes for real (yellow) or not (blue), where there are any."""
+    shown = rows(state, Batch(*(None if t is None else t[:COLUMNS] for t in batch)))  # type: ignore[arg-type]
+    sheet = [captioned(to_pixels(pictures), caption) for caption, pictures in shown.items()]
+    write_rgb(path, np.vstack(sheet))
+
+
+@torch.no_grad()
+def rows(state: State, batch: Batch) -> dict[str, Tensor]:
+    """The pictures (N, 1 or 3, P, P) of each row by its caption; a patch at a time, as memory is the
+    training's."""
     device = next(state.average.parameters()).device
-    rainy = batch.rainy.to(device)
-    restored = state.average(rainy)
-    rows = [batch.rainy, restored.image, batch.clean, batch.mask]
-    rows += [] if restored.attention is None else [restored.attention]
+    found = [state.average(rainy[None].to(device)) for rainy in batch.rainy]
+    restored = torch.cat([one.image for one in found])
+    shown = {"rainy": batch.rainy, "restored": restored, "clean": batch.clean, "mask": batch.mask}
+    if found[0].attention is not None:
+        shown["attention"] = torch.cat([one.attention for one in found])
     if isinstance(state.judge, PatchGan):
-        picture = restored.image.float().clamp(0, 1)
-        rows.append(confidence_sheet(picture, state.judge(rainy, picture)))
-    write_rgb(path, np.vstack([to_pixels(row) for row in rows]))
+        shown["discriminator"] = judged(state.judge, batch.rainy.to(device), restored)
+    return shown
+
+
+def judged(judge: PatchGan, rainy: Tensor, restored: Tensor) -> Tensor:
+    """The restored pictures under what the discriminator thinks of them; its statistics stay as they are."""
+    training = judge.training
+    picture = restored.float().clamp(0, 1)
+    try:
+        return confidence_sheet(picture, judge.eval()(rainy, picture))
+    finally:
+        judge.train(training)

@@ -1,110 +1,72 @@
 """What a run leaves beside its checkpoints: recipe, environment, hashes of its data, curves and a card."""
 
-import csv
-import hashlib
-import json
-import os
-import platform
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch.utils.tensorboard import SummaryWriter
-
 from derain.train.checkpoint import State
-from derain.train.commit import commit
-from derain.train.optimisers import share_of_rate
-from derain.train.recipe import Recipe, to_toml
+from derain.train.recipe import to_toml
+from derain.train.record.board import Board
+from derain.train.record.card import card
+from derain.train.record.chart import chart
+from derain.train.record.curves import CURVES, Row, append_curves, curve, read_curves, summed_up, write_curves
+from derain.train.record.files import write_whole
+from derain.train.record.provenance import (
+    ENVIRONMENT,
+    earlier_starts,
+    environment,
+    hashes,
+    keep_hashes,
+    sha256_of,
+    write_json,
+)
 from derain.train.steps import Figures, Plan
 
-PACKAGES = ("derain", "torch", "numpy", "opencv-python", "onnx", "onnxruntime", "scikit-image")
-CURVES = "curves.csv"
-COLUMNS = ("step", "name", "value")
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 (hex) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def summed_up(figures: Sequence[Figures], recipe: Recipe, step: int) -> dict[str, float]:
-    """The curves' values of some steps: means of the losses and their terms, PSNR and its gain over the rainy
-    patches in dB, the learning rate, and of a discriminator its loss, accuracy and the spread."""
-    row = {"loss": mean([one.loss for one in figures])}
-    names = [] if len(figures[0].network) == 1 else list(figures[0].network)
-    row |= {name: mean([one.network[name] for one in figures]) for name in names}
-    restored, rainy = (decibels([getattr(one, of) for one in figures]) for of in ("restored", "rainy"))
-    row |= {"psnr": restored, "gain_db": restored - rainy}
-    if figures[0].accuracy is not None:
-        row["d_loss"] = mean([sum(one.judge.values()) for one in figures])
-        row["d_accuracy"] = mean([one.accuracy or 0.0 for one in figures])
-        row["spread"] = mean([one.spread or 0.0 for one in figures])
-    return row | {"rate": recipe.train.rate * share_of_rate(recipe.train, step)}
-
-
-def mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))
-
-
-def decibels(errors: Sequence[float]) -> float:
-    """PSNR in dB of mean squared errors in 0..1."""
-    return -10 * float(np.log10(max(mean(errors), 1e-10)))
+__all__ = ["CURVES", "RunFolder", "read_curves", "sha256_of"]
 
 
 class RunFolder:
     """The files of one run; `step`: that it goes on from, whose later curves are dropped."""
 
-    def __init__(self, path: Path, step: int) -> None:
-        self.path = path
-        self.board = SummaryWriter(path / "tensorboard", purge_step=step)
-        kept = [row for row in read_curves(path) if row[0] <= step]
-        with (path / CURVES).open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([COLUMNS, *kept])
+    def __init__(self, path: Path, plan: Plan, step: int) -> None:
+        self.path, self.plan, self.step = path, plan, step
+        self.rows = [row for row in read_curves(path) if row[0] <= step]
+        write_curves(path, self.rows)
+        self.board = Board(path / "tensorboard", step)
+        self.starts = [*earlier_starts(path, step), environment(plan, step)]
+        self.begun = time.monotonic()
 
-    def add(self, step: int, row: Mapping[str, float]) -> None:
-        """Values of a step, by the names of their curves."""
-        with (self.path / CURVES).open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows((step, name, value) for name, value in row.items())
-        for name, value in row.items():
-            self.board.add_scalar(name, value, step)
-
-    def describe(self, plan: Plan, data: Path, files: Iterable[Path]) -> None:
+    def describe(self, data: Path, files: Iterable[Path]) -> None:
         """The recipe, the environment and the hashes of the files it trains on."""
-        (self.path / "recipe.toml").write_text(to_toml(plan.recipe), encoding="utf-8")
-        hashes = {str(os.path.relpath(path, data)): sha256_of(path) for path in sorted(set(files))}
-        self.write_json("data.json", hashes)
-        self.write_json("environment.json", environment(plan))
+        write_whole(self.path / "recipe.toml", to_toml(self.plan.recipe))
+        keep_hashes(self.path, hashes(files, data), goes_on=self.step > 0)
+        write_json(self.path / ENVIRONMENT, self.starts)
 
-    def write_json(self, name: str, content: object) -> None:
-        (self.path / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Values of a step, by the names of their curves."""
+        self.rows += append_curves(self.path, step, values)
+        self.board.add(step, values)
 
-    def close(self, state: State, recipe: Recipe) -> None:
-        """The last files of the run."""
-        self.board.close()
+    def last(self, name: str) -> float | None:
+        """The newest value of a curve, None where it has none."""
+        points = curve(self.rows, name)
+        return points[-1][1] if points else None
+
+    def tell(self, state: State) -> None:
+        """The curves as a picture and the card, of a described run on its way or at its end. The steps that
+        are not reported yet are drawn too."""
+        recipe = self.plan.recipe
+        self.starts[-1]["seconds"] = round(time.monotonic() - self.begun, 1)
+        write_json(self.path / ENVIRONMENT, self.starts)
+        rows = [*self.rows, *pending(state, self.plan)]
+        title = f"{recipe.name}: {state.step:,} of {recipe.train.steps:,} steps"
+        write_whole(self.path / "curves.png", chart(rows, title))
+        write_whole(self.path / "card.md", card(self.path, state, self.plan, rows, self.starts))
 
 
-def read_curves(path: Path) -> list[tuple[int, str, float]]:
-    """(step, name, value) of a run folder's curves; none where there are none yet."""
-    file = path / CURVES
-    if not file.is_file():
+def pending(state: State, plan: Plan) -> list[Row]:
+    """The rows of the steps since the last report."""
+    if not state.since:
         return []
-    with file.open(newline="", encoding="utf-8") as lines:
-        return [(int(row["step"]), row["name"], float(row["value"])) for row in csv.DictReader(lines)]
-
-
-def environment(plan: Plan) -> dict[str, object]:
-    """What the figures of a run may depend on beside its recipe."""
-    return {
-        "commit": commit(),
-        "seed": plan.recipe.seed,
-        "processes": plan.share.size,
-        "device": torch.cuda.get_device_name() if plan.device == "cuda" else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "python": sys.version.split()[0],
-        "system": platform.platform(),
-        "packages": {name: version(name) for name in PACKAGES},
-    }
+    found = summed_up([Figures(**one) for one in state.since], plan.recipe, state.step)
+    return [(state.step, name, value) for name, value in found.items()]

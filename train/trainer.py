@@ -13,7 +13,6 @@ from typing import NamedTuple
 import torch
 
 from derain.engines.errors import DerainError, UsageError
-from derain.train import run_folder
 from derain.train.checkpoint import State, averaged, begin_with, reason, restore, save
 from derain.train.datasets import pictures, read_pairs, size_on_disk, split
 from derain.train.interrupt import held_back
@@ -24,11 +23,14 @@ from derain.train.parallel import AgreedError, any_of, together
 from derain.train.patches import Batch, RainyPatches
 from derain.train.preview import save_samples
 from derain.train.recipe import Recipe
+from derain.train.record.curves import summed_up
+from derain.train.record.provenance import sha256_of
+from derain.train.run_folder import RunFolder
 from derain.train.sets.layouts import Pair
 from derain.train.sets.loader import load
 from derain.train.sets.merged import merged
 from derain.train.steps import Figures, NotFiniteError, Plan, step
-from derain.train.validation import fixed, psnr
+from derain.train.validation import fixed, input_psnr, psnr
 from derain.train.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -111,7 +113,7 @@ def fresh_state(recipe: Recipe, options: RunOptions) -> State:
         state.judge = judge.to(options.device, memory_format=form)  # type: ignore[call-overload]
         state.judge_optimiser = judge_optimiser_of(judge, recipe)
     if options.vgg16 is not None:
-        state.given = {"vgg16": run_folder.sha256_of(options.vgg16)}
+        state.given = {"vgg16": sha256_of(options.vgg16)}
     return state
 
 
@@ -196,13 +198,20 @@ class Run:
         self.patches = RainyPatches(
             sources.photos, self.recipe, first, sources.pairs, plan.objective.apart, plan.share
         )
-        self.folder: run_folder.RunFolder | None = None
+        self.folder: RunFolder | None = None
         if self.first:
             with written(options.output, state.step):
-                self.folder = run_folder.RunFolder(options.output, state.step)
-                self.folder.describe(plan, options.data, sources.files)
-        self.watch = Watch()
+                self.folder = RunFolder(options.output, plan, state.step)
+                self.folder.describe(options.data, sources.files)
+        self.watch = self.watching()
         self.started = self.logged = time.monotonic()
+
+    def watching(self) -> Watch:
+        """A watch whose counters go on where the curves end."""
+        if self.folder is None:
+            return Watch()
+        won, alike = (int(self.folder.last(name) or 0) for name in ("d_won", "alike"))
+        return Watch(won, alike)
 
     def go(self) -> None:
         """All steps; a checkpoint at the end, however the run ends, unless it went wrong."""
@@ -246,7 +255,7 @@ class Run:
             f"{self.recipe.seed}; {good}; try a lower train.rate"
         )
 
-    def note(self, batch: Batch, folder: run_folder.RunFolder) -> None:
+    def note(self, batch: Batch, folder: RunFolder) -> None:
         """Log, validation, checkpoint and samples, each where it is due."""
         at = self.state.step
         last = at == self.recipe.train.steps
@@ -256,16 +265,18 @@ class Run:
             self.validate(self.fixed, folder)
         if at % self.options.checkpoint_every == 0:
             self.save(batch if self.fixed is None else self.fixed)
+            folder.tell(self.state)
 
     def save(self, batch: Batch) -> None:
         """The checkpoint, and what its network makes of a batch."""
         save(self.state, self.recipe, self.options.output / "checkpoint.pt")
         save_samples(self.state, batch, self.options.output / "samples.png")
 
-    def report(self, folder: run_folder.RunFolder) -> None:
+    def report(self, folder: RunFolder) -> None:
         """The means since the last report: a line of plain text, the curves and TensorBoard."""
         since = self.state.since
-        row = run_folder.summed_up([Figures(**one) for one in since], self.recipe, self.state.step)
+        row = summed_up([Figures(**one) for one in since], self.recipe, self.state.step)
+        row |= self.watch.counts
         now = time.monotonic()
         rate = len(since) / self.recipe.train.accumulate / max(now - self.logged, 1e-9)
         folder.add(self.state.step, row)
@@ -273,8 +284,10 @@ class Run:
         log.info("step %d/%d  %s  %.2f steps/s", self.state.step, self.recipe.train.steps, told, rate)
         self.state.since, self.logged = [], now
 
-    def validate(self, batch: Batch, folder: run_folder.RunFolder) -> None:
+    def validate(self, batch: Batch, folder: RunFolder) -> None:
         """PSNR on the fixed patches; the checkpoint of the best is kept."""
+        if folder.last("validation_input") is None:
+            folder.add(self.state.step, {"validation_input": input_psnr(batch)})
         found = psnr(self.state, batch, self.options.device)
         folder.add(self.state.step, {"validation_psnr": found})
         log.info("step %d/%d  validation %.2f dB", self.state.step, self.recipe.train.steps, found)
@@ -300,4 +313,4 @@ class Run:
             save(self.state, self.recipe, self.options.output / "checkpoint.pt")
             if self.fixed is not None:
                 save_samples(self.state, self.fixed, self.options.output / "samples.png")
-            self.folder.close(self.state, self.recipe)
+            self.folder.tell(self.state)

@@ -5,11 +5,13 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from derain.train.checkpoint import State
 from derain.train.datasets import pictures, read_pairs, split
 from derain.train.patches import Batch, RainyPatches
 from derain.train.recipe import Recipe
+from derain.train.record.curves import decibels
 
 SEED = 1 << 40
 """Added to the recipe's seed: no patch that is trained on is drawn again."""
@@ -33,9 +35,19 @@ def fixed(recipe: Recipe, data: Path) -> Batch | None:
 
 @torch.no_grad()
 def psnr(state: State, batch: Batch, device: str) -> float:
-    """The mean over the patches of PSNR in dB, of what is shown: clipped to 0..1, all colours."""
-    found = []
-    for rainy, clean in zip(batch.rainy, batch.clean, strict=True):
-        restored = state.average(rainy[None].to(device)).image[0].float().clamp(0, 1).cpu()
-        found.append(-10 * torch.log10((restored - clean).square().mean().clamp_min(1e-10)))
-    return float(torch.stack(found).mean())
+    """PSNR in dB of the averaged network's mean squared error over all patches, of what is shown: clipped to
+    0..1, all colours. Of all together, as a dry patch alone has any PSNR."""
+    return decibels([
+        error(state.average(rainy[None].to(device)).image[0].cpu(), clean)
+        for rainy, clean in zip(batch.rainy, batch.clean, strict=True)
+    ])  # fmt: skip
+
+
+def input_psnr(batch: Batch) -> float:
+    """What `psnr` gives where nothing is restored."""
+    return decibels([error(rainy, clean) for rainy, clean in zip(batch.rainy, batch.clean, strict=True)])
+
+
+def error(picture: Tensor, clean: Tensor) -> float:
+    """The mean squared error of a picture as it is shown."""
+    return float((picture.float().clamp(0, 1) - clean).square().mean())

@@ -15,6 +15,7 @@ from derain.train.export import ExportOptions, export, load_checkpoint
 from derain.train.losses.restoration import masked_l1
 from derain.train.objectives import objective_of
 from derain.train.patches import RainyPatches
+from derain.train.preview import CAPTION, COLUMNS
 from derain.train.recipe import NetworkRecipe, Recipe, load_recipe, parse
 from derain.train.trainer import fresh_state, train, training_photos
 
@@ -83,7 +84,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(recipe: Recipe, data: Path, t
 def test_a_run_writes_its_log_and_sample_pictures(recipe: Recipe, data: Path, tmp_path: Path) -> None:
     train(recipe, here(data, tmp_path / "run", log_every=2, checkpoint_every=3))
     sheet = cv2.imread(str(tmp_path / "run" / "samples.png"))
-    assert sheet is not None and sheet.shape == (5 * 32, recipe.validation.patches * 32, 3)
+    assert sheet is not None and sheet.shape == (5 * 32, CAPTION + COLUMNS * 32, 3)
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 

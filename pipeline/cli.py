@@ -19,6 +19,7 @@ COMMANDS: tuple[Entry, ...] = (
     ("doctor", "derain.pipeline.commands.doctor", "", "Say what this machine will run, and why."),
     ("bench", "derain.benchmarks.commands", "", "Measure decode, restore and encode, alone and together."),
     ("train", "derain.train.commands.train", "train", "Train a network from a recipe."),
+    ("networks", "derain.train.commands.networks", "train", "List the networks that can be trained."),
     ("export", "derain.train.commands.export", "train", "Write a trained network as ONNX with its card."),
     ("evaluate", "derain.benchmarks.evaluate", "", "Measure networks on pairs of pictures and clips."),
     ("synthesize", "derain.train.commands.synthesize", "", "Make rain on photos and videos."),

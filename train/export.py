@@ -2,6 +2,8 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,13 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import UserError
 
-from derain.engines.card import ModelCard, Tiling, weights_sha256, write_card
+from derain.engines.card import ModelCard, weights_sha256, write_card
 from derain.engines.errors import DerainError, UsageError
+from derain.engines.modelfile import ATTENTION, INPUT, OUTPUT
 from derain.train import figures
 from derain.train.checkpoint import read
 from derain.train.commit import commit
+from derain.train.networks.facts import halo
 from derain.train.networks.registry import build_network, entry
-from derain.train.reach import receptive_radius
 from derain.train.recipe import Recipe, parse
 
 log = logging.getLogger(__name__)
@@ -28,14 +31,19 @@ PARITY = 1e-4
 
 
 class Core(nn.Module):
-    """The network as it is shipped: (N, 3, H, W) rainy -> restored, both in 0..1."""
+    """The network as it is shipped: (N, 3, H, W) rainy in 0..1 -> restored, of the same shape and range.
+
+    After it comes the attention map (N, 1, H, W) in 0..1 where the network has one.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, rainy: Tensor) -> Tensor:
-        return torch.as_tensor(self.network(rainy)[0].clamp(0, 1))
+    def forward(self, rainy: Tensor) -> tuple[Tensor, ...]:
+        image, attention, *_ = self.network(rainy)
+        restored = image.clamp(0, 1)
+        return (restored,) if attention is None else (restored, attention)
 
 
 @dataclass(frozen=True)
@@ -59,19 +67,11 @@ def load_checkpoint(path: Path) -> Trained:
 
 def to_onnx(network: nn.Module, multiple_of: int) -> onnx.ModelProto:
     """ONNX of the network's core with dynamic N, H and W, asserted; float32, opset 18."""
-    example = torch.rand(2, 3, 4 * multiple_of, 6 * multiple_of)
-    batch = torch.export.Dim("batch", min=1)
-    height, width = (torch.export.Dim(name, min=1) * multiple_of for name in ("rows", "columns"))
-    shapes = ({0: batch, 2: height, 3: width},)
-    try:
-        exported = torch.export.export(Core(network).eval(), (example,), dynamic_shapes=shapes)
-    except UserError as error:
-        raise DerainError(f"the network would be static: {str(error).splitlines()[0]}") from error
-    with warnings.catch_warnings():
-        # torch 2.13's exporter warns of its own use of a class it deprecated.
-        warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+    exported = traced(network, multiple_of)
+    names = [OUTPUT, ATTENTION][: len(exported.graph_signature.user_outputs)]
+    with quiet():
         program = torch.onnx.export(
-            exported, input_names=["rainy"], output_names=["restored"], opset_version=OPSET, verbose=False
+            exported, input_names=[INPUT], output_names=names, opset_version=OPSET, verbose=False
         )
     assert program is not None
     model = without_traces(program.model_proto)
@@ -80,6 +80,35 @@ def to_onnx(network: nn.Module, multiple_of: int) -> onnx.ModelProto:
         if any(dims[axis].HasField("dim_value") for axis in (0, 2, 3)):
             raise DerainError(f"the export made {value.name} static: {[d.dim_value for d in dims]}")
     return model
+
+
+def traced(network: nn.Module, multiple_of: int) -> torch.export.ExportedProgram:
+    """The network's core as torch's graph with open sizes; DerainError where one would be fixed."""
+    example = torch.rand(2, 3, 4 * multiple_of, 6 * multiple_of)
+    batch = torch.export.Dim("batch", min=1)
+    height, width = (torch.export.Dim(name, min=1) * multiple_of for name in ("rows", "columns"))
+    shapes = ({0: batch, 2: height, 3: width},)
+    try:
+        return torch.export.export(Core(network).eval(), (example,), dynamic_shapes=shapes)
+    except UserError as error:
+        raise DerainError(f"the network would be static: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Holds back what the exporter says about itself: torchvision is missing, nodes are not folded."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # torch 2.13's exporter warns of its own use of a class it deprecated.
+            warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -94,7 +123,10 @@ def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def parity(network: nn.Module, model: onnx.ModelProto, multiple_of: int, seed: int = 0) -> float:
-    """The largest difference between torch and ONNX Runtime over three batches of other shapes, of 0..1."""
+    """The largest difference between torch and ONNX Runtime over three batches of other shapes, of 0..1.
+
+    Of all outputs: a network's attention map is held to it as its picture is.
+    """
     import onnxruntime  # noqa: PLC0415 - slow to import, and only used here
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -103,9 +135,9 @@ def parity(network: nn.Module, model: onnx.ModelProto, multiple_of: int, seed: i
         n, c, h, w = shape
         rainy = rng.random((n, c, h * multiple_of, w * multiple_of), np.float32)
         with torch.no_grad():
-            expected = core(torch.from_numpy(rainy)).numpy()
-        (got,) = session.run(["restored"], {"rainy": rainy})
-        worst = max(worst, float(np.abs(np.asarray(got) - expected).max()))
+            expected = core(torch.from_numpy(rainy))
+        for got, output in zip(session.run(None, {INPUT: rainy}), expected, strict=True):
+            worst = max(worst, float(np.abs(np.asarray(got) - output.numpy()).max()))
     return worst
 
 
@@ -133,7 +165,8 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
         raise UsageError(f"there is no folder {output.parent} for {output.name}; make it first")
     trained = load_checkpoint(checkpoint)
     recipe = trained.recipe
-    multiple_of = entry(recipe.network.name).multiple_of
+    row = entry(recipe.network.name)
+    multiple_of = row.multiple_of
     model = to_onnx(trained.network, multiple_of)
     difference = parity(trained.network, model, multiple_of)
     if difference > PARITY:
@@ -145,9 +178,9 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
         name=options.name or recipe.name,
         version=version("derain"),
         removes=recipe.removes,
-        halo=receptive_radius(trained.network, multiple_of),
+        halo=halo(recipe.network),
         multiple_of=multiple_of,
-        tiling=Tiling.EXACT,
+        tiling=row.tiling,
         licence=recipe.licence,
         recipe=f"{recipe.name}, {trained.step} steps" + (f" from {trained.origin}" if trained.origin else ""),
         seed=recipe.seed,

@@ -13,8 +13,10 @@ from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.registry import open_engine
 from derain.train import export
+from derain.train.networks.facts import NARROW
+from derain.train.networks.network import Restored
 from derain.train.networks.realtime import MULTIPLE_OF, Realtime, RealtimeSize
-from derain.train.networks.registry import build_network
+from derain.train.networks.registry import build_network, entry
 from derain.train.reach import receptive_radius
 from derain.train.recipe import NetworkRecipe
 
@@ -29,9 +31,9 @@ def network() -> Realtime:
 
 @pytest.mark.parametrize("height,width", [(16, 16), (32, 48)])
 def test_realtime_restores_a_picture_of_the_same_size(network: Realtime, height: int, width: int) -> None:
-    restored, logits = network(torch.rand(2, 3, height, width))
-    assert restored.shape == (2, 3, height, width)
-    assert logits.shape == (2, 1, height, width)
+    restored = network(torch.rand(2, 3, height, width))
+    assert restored.image.shape == (2, 3, height, width)
+    assert restored.attention is not None and restored.attention.shape == (2, 1, height, width)
 
 
 def test_a_closed_gate_passes_the_frame(network: Realtime) -> None:
@@ -39,7 +41,7 @@ def test_a_closed_gate_passes_the_frame(network: Realtime) -> None:
     assert network.mask.bias is not None
     nn.init.constant_(network.mask.bias, -1e9)
     rainy = torch.rand(1, 3, 32, 32)
-    assert torch.equal(network(rainy)[0], rainy)
+    assert torch.equal(network(rainy).image, rainy)
 
 
 class Convolutions(nn.Module):
@@ -51,14 +53,20 @@ class Convolutions(nn.Module):
             nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 3, 3, padding=dilation, dilation=dilation)
         )
 
-    def forward(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
-        restored = self.body(rainy)
-        return restored, restored[:, :1]
+    def forward(self, rainy: Tensor) -> Restored:
+        return Restored(self.body(rainy))
 
 
-@pytest.mark.parametrize("dilation,radius", [(1, 2), (5, 6)])
+@pytest.mark.parametrize("dilation,radius", [(1, 2), (5, 6), (100, 101)])
 def test_reach_of_plain_convolutions_is_their_sum(dilation: int, radius: int) -> None:
-    assert receptive_radius(Convolutions(dilation), 1, limit=16) == radius
+    assert receptive_radius(Convolutions(dilation), 1, limit=128) == radius
+
+
+@pytest.mark.parametrize("name", ["realtime", "d-dam"])
+def test_the_reach_is_the_same_at_every_width(name: str) -> None:
+    row = entry(name)
+    narrow, wide = (receptive_radius(row.build(width=width), row.multiple_of) for width in (NARROW, 0.25))
+    assert narrow == wide
 
 
 def test_reach_bounds_what_a_pixel_changes(network: Realtime) -> None:
@@ -68,7 +76,7 @@ def test_reach_bounds_what_a_pixel_changes(network: Realtime) -> None:
     changed = rainy.clone()
     changed[..., 256] += 0.5
     with torch.no_grad():
-        difference = (network(rainy)[0] - network(changed)[0]).abs().amax(dim=(0, 1, 2))
+        difference = (network(rainy).image - network(changed).image).abs().amax(dim=(0, 1, 2))
     touched = difference.nonzero().flatten()
     assert 256 - int(touched.min()) <= radius and int(touched.max()) - 256 <= radius
 
@@ -77,6 +85,11 @@ def test_export_equals_torch_for_other_sizes_and_batches(network: Realtime) -> N
     model = export.to_onnx(network, MULTIPLE_OF)
     assert model.opset_import[0].version >= 17
     assert export.parity(network, model, MULTIPLE_OF) <= export.PARITY
+
+
+def test_the_attention_map_is_a_second_output(network: Realtime) -> None:
+    model = export.to_onnx(network, MULTIPLE_OF)
+    assert [end.name for end in model.graph.output] == ["restored", "attention"]
 
 
 def test_an_export_names_no_file_of_this_machine(network: Realtime) -> None:
@@ -95,13 +108,21 @@ def test_parity_sees_other_weights(network: Realtime) -> None:
 class Fixed(nn.Module):
     """A network whose size is burnt in by a Python number, as an export can do unseen."""
 
-    def forward(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
-        return rainy[:, :, :64, :96] * 0.5, rainy[:, :1]
+    def forward(self, rainy: Tensor) -> Restored:
+        return Restored(rainy[:, :, :64, :96] * 0.5)
 
 
-def test_a_static_export_is_refused() -> None:
+class FixedMap(nn.Module):
+    """The same of the attention map alone."""
+
+    def forward(self, rainy: Tensor) -> Restored:
+        return Restored(rainy, rainy[:, :1, :64, :96])
+
+
+@pytest.mark.parametrize("network", [Fixed(), FixedMap()])
+def test_a_static_export_is_refused(network: nn.Module) -> None:
     with pytest.raises(DerainError, match="static"):
-        export.to_onnx(Fixed(), MULTIPLE_OF)
+        export.to_onnx(network, MULTIPLE_OF)
 
 
 def test_exported_network_runs_in_an_engine(network: Realtime, tmp_path: Path) -> None:
@@ -113,12 +134,12 @@ def test_exported_network_runs_in_an_engine(network: Realtime, tmp_path: Path) -
     with open_engine(path, EngineOptions(backend="onnxruntime")) as engine, torch.no_grad():
         got = engine.infer(rainy)
         planes = torch.from_numpy(rainy.astype(np.float32) / 255).permute(0, 3, 1, 2)
-        expected = export.Core(network)(planes).permute(0, 2, 3, 1).numpy() * 255
+        expected = export.Core(network)(planes)[0].permute(0, 2, 3, 1).numpy() * 255
     assert np.abs(got.astype(np.float32) - expected).max() <= 0.5 + 1e-2
 
 
 def test_unknown_network_and_wrong_size_are_named() -> None:
-    with pytest.raises(UsageError, match="no network 'unet'; known: realtime"):
+    with pytest.raises(UsageError, match=r"no network 'unet'; known: eigen2013, .*, realtime"):
         build_network(NetworkRecipe("unet"))
     with pytest.raises(UsageError, match="width"):
         build_network(NetworkRecipe("realtime", {"width": [3]}))

@@ -18,7 +18,7 @@ from derain.train.networks.dam import DAM, RGB, STEPS, Attentive
 from derain.train.networks.differential import Cascade, DifferentialDriven, W
 from derain.train.networks.network import Entry
 
-PAPER = "Zhang et al. 2021, Dual Attention-in-Attention Model for Joint Rain Streak and Raindrop Removal"
+PAPER = "Zhang 2021, DAiAM"
 STREAKS, DROPS = range(2)
 """The branches of DAiAM, in their order."""
 

@@ -78,7 +78,8 @@ class Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, alpha: Tensor) -> Tensor:
-        h = doubled(x, alpha) if x.is_cuda else stepwise(x, alpha)
+        # Of a meta tensor there is a shape alone.
+        h = torch.empty_like(x) if x.is_meta else doubled(x, alpha) if x.is_cuda else stepwise(x, alpha)
         ctx.save_for_backward(h, alpha)
         return h
 

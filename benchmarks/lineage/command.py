@@ -14,7 +14,6 @@ from derain.benchmarks.evaluation.outputs import reserve, write
 from derain.benchmarks.evaluation.sets import CaseSet
 from derain.benchmarks.evaluation.summary import finite
 from derain.benchmarks.lineage.child import KilledError
-from derain.benchmarks.lineage.cost import cost
 from derain.benchmarks.lineage.report import Row, markdown, orderings, sentence, sheet
 from derain.benchmarks.lineage.scores import (
     INPUT,
@@ -33,7 +32,9 @@ from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.commands.options import whole_option
 from derain.train.commands.options import data_folder, seed_option
 from derain.train.evaluate import RGB
-from derain.train.recipe import load_recipe
+from derain.train.networks.facts import Cost, cost
+from derain.train.networks.registry import build_network
+from derain.train.recipe import Recipe, load_recipe
 from derain.train.trainer import training_photos
 
 PICTURES = 2
@@ -126,12 +127,17 @@ def rows_of(done: Trained, compared: Compared, seed: int) -> list[Row]:
         ms = compared.ms.get(name)
         if name in done.records:
             recipe, record = recipe_of(name, seed), done.records[name]
-            rows.append(Row(name, recipe.paper, scores, *cost(recipe.network), ms, record))
+            rows.append(Row(name, recipe.paper, scores, size(recipe), ms, record))
         elif name == REALTIME:
-            rows.append(Row(name, "ours, as shipped", scores, *cost(load_recipe(name).network), ms))
+            rows.append(Row(name, "ours, as shipped", scores, size(load_recipe(name)), ms))
         else:
             rows.append(Row(name, "" if name == INPUT else "not trained", scores, ms=ms))
     return rows
+
+
+def size(recipe: Recipe) -> Cost:
+    """What the recipe's network costs."""
+    return cost(lambda: build_network(recipe.network))
 
 
 PATH = click.Path(path_type=Path)

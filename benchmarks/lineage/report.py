@@ -12,6 +12,7 @@ from derain.benchmarks.lineage.scores import SETS, Score
 from derain.benchmarks.lineage.systems import CLAIMS
 from derain.benchmarks.lineage.training import Record
 from derain.train.evaluate import RGB
+from derain.train.networks.facts import Cost
 
 BAR = 16
 """Pixels of the line of labels above a sheet."""
@@ -19,14 +20,12 @@ BAR = 16
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; None for what there is none of. `macs`: multiply-adds a pixel; `ms` a frame;
-    `record`: of its training."""
+    """One line of the table; None for what there is none of. `ms` a frame; `record`: of its training."""
 
     name: str
     paper: str
     scores: Mapping[str, Score]
-    parameters: int | None = None
-    macs: float | None = None
+    cost: Cost | None = None
     ms: float | None = None
     record: Record | None = None
 
@@ -38,7 +37,8 @@ class Row:
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "mean": asdict(self.mean)}
+        size = None if self.cost is None else {"parameters": self.cost.parameters, "kmac": self.cost.kmac}
+        return {**asdict(self), "mean": asdict(self.mean), "cost": size}
 
 
 def pair(score: Score) -> tuple[float, float]:
@@ -59,8 +59,7 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         row.name,
         row.paper,
-        "" if row.parameters is None else f"{row.parameters:,}",
-        "" if row.macs is None else f"{row.macs / 1e3:.1f}",
+        *(("", "") if row.cost is None else (f"{row.cost.parameters:,}", f"{row.cost.kmac:.1f}")),
         "" if row.record is None else done(row.record),
         "" if row.record is None else f"{row.record.seconds / 60:.1f}",
         *(f"{score.psnr_y:.2f} / {score.ssim_y:.4f}" for score in scores),

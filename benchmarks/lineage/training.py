@@ -17,6 +17,7 @@ from derain.engines.machine import cpu_name
 from derain.train.checkpoint import read
 from derain.train.commit import commit
 from derain.train.recipe import Recipe, to_toml
+from derain.train.record.provenance import ENVIRONMENT
 
 MEASURED = 10.0
 """Seconds of training, in a folder that is thrown away, that tell how many steps a second there will be."""
@@ -134,8 +135,7 @@ def pace(recipe: Recipe, terms: Terms, folder: Path, tell: Tell) -> tuple[float,
         line = ["train", str(passing / RECIPE), "--data", str(terms.data), "--output", str(passing / "run")]
         line += ["--time-limit", f"{limit:.2f}", "--workers", str(terms.workers), "--log-every", "1"]
         child.call(line, terms.threads, folder / "log.txt", tell)
-        (times,) = sessions(passing / "run")
-        return pace_of({step: time for time, step in times if step})
+        return pace_of(step_ends(passing / "run"))
 
 
 def pace_of(ends: Mapping[int, float]) -> tuple[float, float]:
@@ -146,19 +146,17 @@ def pace_of(ends: Mapping[int, float]) -> tuple[float, float]:
     return max(0.0, times[0] - 1 / rate), rate
 
 
-def sessions(run: Path) -> list[list[tuple[float, int]]]:
-    """Of each time a run was begun or went on: (seconds since then, step) of its curves' points."""
-    return [points(file) for file in sorted((run / "tensorboard").glob("events.*"))]
-
-
-def points(file: Path) -> list[tuple[float, int]]:
-    found = [(event.wall_time, event.step) for event in EventFileLoader(str(file)).Load()]
-    return [(time - found[0][0], step) for time, step in found]
+def step_ends(run: Path) -> dict[int, float]:
+    """Of a run that was begun once and logged each step: when its steps ended, in seconds since then."""
+    (file,) = (run / "tensorboard").glob("events.*")
+    begin, *points = EventFileLoader(str(file)).Load()
+    return {point.step: point.wall_time - begin.wall_time for point in points}
 
 
 def spent(run: Path) -> float:
-    """Seconds that a run has trained, all sessions together."""
-    return sum(times[-1][0] for times in sessions(run))
+    """Seconds of training behind a run's checkpoint, all its starts together."""
+    starts = json.loads((run / ENVIRONMENT).read_text(encoding="utf-8"))
+    return float(sum(start.get("seconds", 0.0) for start in starts))
 
 
 def steps_of(run: Path) -> int:

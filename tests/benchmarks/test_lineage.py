@@ -18,6 +18,7 @@ from derain.benchmarks.lineage.systems import CLAIMS, SYSTEMS, lasting, recipe_o
 from derain.benchmarks.lineage.training import Record, Terms, pace_of, trained
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.cli import run
+from derain.train.networks.facts import Cost
 from derain.train.recipe import load_recipe
 
 PAIR = "water-gan,pix2pix"
@@ -221,7 +222,9 @@ def test_claims_name_what_is_measured() -> None:
 def test_a_line_of_the_table() -> None:
     scores = dict(zip(SETS, (Score(20, 0.5), Score(22, 0.6), Score(27, 0.7)), strict=True))
     record = Record({}, "", "", 2.0, planned=1200, steps=1000, seconds=600)
-    *_, line = markdown([Row("daiam", "DAiAM 2021", scores, 44_271, 48_512.0, 81.25, record)]).splitlines()
+    *_, line = markdown(
+        [Row("daiam", "DAiAM 2021", scores, Cost(44_271, 48.512, True), 81.25, record)]
+    ).splitlines()
     assert line == (
         "| daiam | DAiAM 2021 | 44,271 | 48.5 | 1,000 of 1,200 | 10.0 | 20.00 / 0.5000 | 22.00 / 0.6000 "
         "| 27.00 / 0.7000 | 23.00 / 0.6000 | 81.2 |"

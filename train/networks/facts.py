@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -48,23 +48,39 @@ class Facts:
         return {**asdict(self), "kmac": round(self.kmac, 2), "tiling": str(self.tiling)}
 
 
-def facts(row: Entry) -> Facts:
+class Cost(NamedTuple):
+    """Of a network of any width: as in Facts; `attention`: whether it gives an attention map."""
+
+    parameters: int
+    kmac: float
+    attention: bool
+
+
+def cost(build: Callable[[], nn.Module]) -> Cost:
     """Builds and runs the network without memory for its values, so that full width costs nothing."""
     with torch.device("meta"):
-        network = row.build().eval()
+        network = build().eval()
         rainy = torch.empty(1, 3, *FRAME)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         restored: Restored = network(rainy)
+    parameters = sum(weights.numel() for weights in network.parameters())
+    kmac = counter.get_total_flops() / 2 / (FRAME[0] * FRAME[1]) / 1000
+    return Cost(parameters, kmac, restored.attention is not None)
+
+
+def facts(row: Entry) -> Facts:
+    """The network at full width."""
+    full = cost(row.build)
     return Facts(
         name=row.name,
         paper=row.paper,
-        parameters=sum(weights.numel() for weights in network.parameters()),
-        kmac=counter.get_total_flops() / 2 / (FRAME[0] * FRAME[1]) / 1000,
+        parameters=full.parameters,
+        kmac=full.kmac,
         radius=None if row.tiling is Tiling.WHOLE_FRAME else radius(row.build, row.multiple_of),
         tiling=row.tiling,
         multiple_of=row.multiple_of,
         discriminator=row.discriminator is not None,
-        attention=restored.attention is not None,
+        attention=full.attention,
         published=PUBLISHED.get(row.name, ()),
     )
 

@@ -1,9 +1,10 @@
 """Typed dataclasses of the tables a file holds: every key known, every value of its type and in its range."""
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass
-from math import inf, isfinite
+from math import inf
+from sys import float_info
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from derain.engines.errors import UsageError
@@ -26,20 +27,36 @@ def ranged(low: float, high: float = inf, default: Any = MISSING) -> Any:
 def build(kind: type[T], table: object, where: str) -> T:
     """The dataclass `kind` of a table; UsageError names the key of `where` that is unknown, missing or has a
     value it can't have, with what it takes."""
+    known, hints = keys_of(kind), get_type_hints(kind)
+    entries = of_known(table, known, where)
+    needed = {name for name, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
+    if missing := sorted(needed - entries.keys()):
+        raise UsageError(f"{where} lacks the key {', '.join(missing)}")
+    return kind(**{key: valued(value, hints[key], known[key], where) for key, value in entries.items()})
+
+
+def check(kind: type, table: object, where: str) -> None:
+    """UsageError as from `build`, for a part of a table: keys it lacks may stand in another part."""
+    known, hints = keys_of(kind), get_type_hints(kind)
+    for key, value in of_known(table, known, where).items():
+        if is_dataclass(hints[key]):
+            check(hints[key], value, f"{where} [{key}]")
+        else:
+            valued(value, hints[key], known[key], where)
+
+
+def keys_of(kind: type) -> dict[str, Field[Any]]:
+    """The fields that files set, by their keys."""
+    return {f.name: f for f in fields(kind) if not f.metadata.get("given")}
+
+
+def of_known(table: object, known: Mapping[str, object], where: str) -> dict[str, Any]:
+    """The table; UsageError where it is none, or has a key that is not known."""
     if not isinstance(table, dict):
         raise UsageError(f"{where} is a table of keys and values, not {table!r}")
-    known: dict[str, Field[Any]] = {
-        f.name: f
-        for f in fields(kind)  # type: ignore[arg-type]
-        if not f.metadata.get("given")
-    }
     if unknown := sorted(table.keys() - known.keys()):
         raise UsageError(f"{where} has no key {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
-    needed = {name for name, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
-    if missing := sorted(needed - table.keys()):
-        raise UsageError(f"{where} lacks the key {', '.join(missing)}")
-    hints = get_type_hints(kind)
-    return kind(**{key: valued(value, hints[key], known[key], where) for key, value in table.items()})
+    return table
 
 
 def valued(value: object, hint: Any, known: Field[Any], where: str) -> Any:
@@ -69,7 +86,7 @@ def checked(value: object, hint: Any, allowed: tuple[float, float]) -> Any:
 def plain(value: object, kind: type, allowed: tuple[float, float]) -> Any:
     good = type(value) is kind or (kind is float and type(value) is int)
     if good and isinstance(value, int | float) and kind is not bool:
-        good = isfinite(value) and allowed[0] <= value <= allowed[1]
+        good = abs(value) <= float_info.max and allowed[0] <= value <= allowed[1]
     if not good:
         raise WrongError(WORDS[kind] + span(allowed))
     return float(value) if kind is float else value  # type: ignore[arg-type]
@@ -80,7 +97,7 @@ def span(allowed: tuple[float, float]) -> str:
     low, high = allowed
     if low == -inf:
         return ""
-    return f" from {low:g} up" if high == inf else f" from {low:g} to {high:g}"
+    return f" from {low:g} up" if high == inf else f" from {low:g} to {high:.12g}"
 
 
 def choice(value: object, choices: tuple[str, ...], allowed: tuple[float, float]) -> Any:
@@ -91,11 +108,14 @@ def choice(value: object, choices: tuple[str, ...], allowed: tuple[float, float]
 
 def sequence(value: object, kinds: tuple[Any, ...], allowed: tuple[float, float]) -> tuple[Any, ...]:
     endless = kinds[-1] is Ellipsis
+    many = f"{WORDS[kinds[0]].split(' ', 1)[1]}s{span(allowed)}"
+    what = f"a list of {many}" if endless else f"a list of {len(kinds)} {many}"
     if not isinstance(value, list | tuple) or not (endless or len(value) == len(kinds)):
-        what = f"{WORDS[kinds[0]].split(' ', 1)[1]}s{span(allowed)}"
-        raise WrongError(f"a list of {what}" if endless else f"a list of {len(kinds)} {what}")
-    each = [kinds[0]] * len(value) if endless else kinds
-    return tuple(checked(item, kind, allowed) for item, kind in zip(value, each, strict=True))
+        raise WrongError(what)
+    try:
+        return tuple(checked(item, kinds[0], allowed) for item in value)
+    except WrongError as one:
+        raise WrongError(what) from one
 
 
 def mapping(value: object, kinds: tuple[Any, ...], allowed: tuple[float, float]) -> dict[str, Any]:

@@ -1,18 +1,25 @@
 """A training recipe: one TOML file that names all a run depends on, or what it changes of another one."""
 
 import json
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
+from sys import float_info
 from typing import Any, Literal, TypeAlias
 
 from derain.engines.errors import UsageError
 from derain.train.degradations.mixture import NEEDED, RAIN
-from derain.train.fields import build, ranged
+from derain.train.fields import build, check, ranged
 
 Table: TypeAlias = dict[str, Any]
+MANY = 4096
+"""More patches, or pixels a side, than any machine takes at once."""
+BELOW_1 = 0.999999
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+"""Of a recipe: a folder is called by it."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +69,20 @@ class OptimiserRecipe:
     """
 
     steps: int = ranged(0)
-    batch: int = ranged(1)
-    patch: int = ranged(8)
+    batch: int = ranged(1, MANY)
+    patch: int = ranged(16, MANY)
     rate: float = ranged(0)
     weight_decay: float = ranged(0, default=1e-4)
     warmup: int = ranged(0, default=200)
-    ema: float = ranged(0, 1, 0.999)
+    ema: float = ranged(0, BELOW_1, 0.999)
     clip: float = ranged(0, default=1.0)
     precision: Literal["fp32", "bf16"] = "fp32"
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
-    betas: tuple[float, float] = ranged(0, 1, (0.9, 0.999))
+    betas: tuple[float, float] = ranged(0, BELOW_1, (0.9, 0.999))
     schedule: Literal["cosine", "constant", "milestones", "inverse"] = "cosine"
     milestones: tuple[int, ...] = ranged(0, default=())
     decay: float = ranged(0, default=0.0)
-    accumulate: int = ranged(1, default=1)
+    accumulate: int = ranged(1, MANY, 1)
     channels_last: bool = True
 
 
@@ -93,7 +100,7 @@ class DiscriminatorRecipe:
     `flips`, the range of the share of pictures that are told the other way round."""
 
     rate: float = ranged(0, default=2e-4)
-    betas: tuple[float, float] = ranged(0, 1, (0.5, 0.999))
+    betas: tuple[float, float] = ranged(0, BELOW_1, (0.5, 0.999))
     real: float = ranged(0, 1, 1.0)
     fake: float = ranged(0, 1, 0.0)
     flips: tuple[float, float] = ranged(0, 1, (0.0, 0.0))
@@ -105,13 +112,14 @@ class ValidationRecipe:
     folders relative to the data folder, of held-out photos otherwise."""
 
     every: int = ranged(1, default=500)
-    patches: int = ranged(1, default=16)
+    patches: int = ranged(1, MANY, 16)
     pairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One run. `seed` is of everything random in it. `paper`: where the hyper-parameters come from."""
+    """One run. `name`: of its folder and of what it trains. `seed` is of everything random in it. `paper`:
+    where the hyper-parameters come from."""
 
     name: str
     network: NetworkRecipe
@@ -120,7 +128,7 @@ class Recipe:
     loss: LossRecipe = field(default_factory=LossRecipe)
     discriminator: DiscriminatorRecipe = field(default_factory=DiscriminatorRecipe)
     validation: ValidationRecipe = field(default_factory=ValidationRecipe)
-    seed: int = ranged(0, default=1)
+    seed: int = ranged(0, 2**32 - 1, 1)
     licence: str = ""
     removes: tuple[str, ...] = ()
     paper: str = ""
@@ -135,31 +143,11 @@ def shipped() -> list[str]:
 def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """Reads a recipe: a path, or the name of a shipped one. `changes`: "key=value" each, the key as in
     "train.batch", the value as in TOML. UsageError says what is wrong in it."""
-    table, where = read_table(name), name
+    table, where = read_table(find(name), name), name
     for change in changes:
         table = set_in(table, change)
         where = f"{name} with --set"
     return parse(table, where)
-
-
-def read_table(name: str, bases: tuple[str, ...] = ()) -> Table:
-    """The table of a recipe over that of its `base`; UsageError where either can't be read."""
-    path = find(name)
-    if name in bases:
-        raise UsageError(f"the recipe {name} is its own base: {' of '.join((name, *reversed(bases)))}")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
-    except OSError as error:
-        raise UsageError(f"the recipe {path} can't be read: {error.strerror}") from error
-    base = table.pop("base", None)
-    if base is None:
-        return table
-    if not isinstance(base, str):
-        raise UsageError(f"{path} base takes the name of a recipe, not {base!r}")
-    beside = path.with_name(f"{base}.toml")
-    return over(read_table(str(beside) if beside.is_file() else base, (*bases, name)), table)
 
 
 def find(name: str) -> Path:
@@ -168,8 +156,53 @@ def find(name: str) -> Path:
     if path.is_file():
         return path
     if name in shipped():
-        return Path(str(resources.files("derain.train.recipes") / f"{name}.toml"))
+        return shipped_file(name)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a recipe's file in it, or a shipped recipe")
     raise UsageError(f"no recipe {name!r}: it is neither a file nor one of {', '.join(shipped())}")
+
+
+def shipped_file(name: str) -> Path:
+    return Path(str(resources.files("derain.train.recipes") / f"{name}.toml"))
+
+
+def read_table(path: Path, where: str, over_it: tuple[Path, ...] = ()) -> Table:
+    """The table of a recipe over that of its `base`, each checked for itself so that errors name the right
+    file, this one as `where`; `over_it`: the recipes that have it for a base."""
+    if any(path.samefile(one) for one in over_it):
+        chain = " of ".join(str(one) for one in (path, *reversed(over_it)))
+        raise UsageError(f"the recipe {path} is its own base: {chain}")
+    table = toml_of(path)
+    base = table.pop("base", None)
+    check(Recipe, table, where)
+    if base is None:
+        return table
+    below = base_of(path, base, where)
+    return over(read_table(below, str(below), (*over_it, path)), table)
+
+
+def toml_of(path: Path) -> Table:
+    """The content of a file; UsageError where it can't be read or is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        # Of bytes that are no text, of text that is no TOML, of numbers or nesting without end.
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    except OSError as error:
+        raise UsageError(f"the recipe {path} can't be read: {error.strerror}") from error
+
+
+def base_of(path: Path, base: object, where: str) -> Path:
+    """The file of the base that the recipe in `path` names: one beside it, or a shipped one."""
+    if isinstance(base, str):
+        for beside in (path.parent / f"{base}.toml", path.parent / base):
+            if beside.is_file() and not beside.samefile(path):
+                return beside
+        if base in shipped():
+            return shipped_file(base)
+    raise UsageError(
+        f"{where} base takes the name of a recipe beside it, or one of {', '.join(shipped())}, not {base!r}"
+    )
 
 
 def over(base: Table, changes: Table) -> Table:
@@ -184,16 +217,22 @@ def over(base: Table, changes: Table) -> Table:
 def set_in(table: Table, change: str) -> Table:
     """The table with one "key=value" of the command line."""
     key, equals, text = change.partition("=")
-    *sections, last = key.strip().split(".")
-    if not equals or not last:
+    names = key.strip().split(".")
+    if not equals or not all(names):
         raise UsageError(f"--set takes key=value such as train.batch=4, not {change!r}")
+    value = value_of(text)
+    for name in reversed(names):
+        value = {name: value}
+    return deep(table, value)
+
+
+def value_of(text: str) -> Any:
+    """A value of the command line: TOML's, or the text as it is where that is none."""
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    for section in reversed(sections):
-        last, value = section, {last: value}
-    return deep(table, {last: value})
+        found = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return found["value"] if len(found) == 1 else text
 
 
 def deep(base: Table, changes: Table) -> Table:
@@ -205,25 +244,43 @@ def deep(base: Table, changes: Table) -> Table:
 
 
 def parse(table: Table, where: str) -> Recipe:
-    """A Recipe of a TOML table; `where` names it in errors. Its network, loss and sizes are checked too."""
+    """A Recipe of a TOML table; `where` names it in errors. What hangs together in it is checked too."""
     recipe = build(Recipe, table, where)
-    data = recipe.data
-    if not data.photos and not data.pairs:
-        raise UsageError(f"{where} [data] names neither photos nor pairs to train on")
-    if data.pairs and not data.photos and data.pairs_share < 1:
-        raise UsageError(f"{where} [data] pairs_share is 1 where there are no photos, not {data.pairs_share}")
-    if data.photos and not (set(NEEDED) <= data.shares.keys() <= RAIN.keys() and sums_to_one(data.shares)):
-        raise UsageError(
-            f"{where} [data] shares must give streaks, drops, joint and dry, and may give dirt, snow and "
-            f"scratches, none below 0 and summing to 1, not {data.shares}"
-        )
-    ranges = (*data.scales, "[data] scales"), (*recipe.discriminator.flips, "[discriminator] flips")
+    if not re.fullmatch(NAME, recipe.name):
+        raise UsageError(f"{where} name takes letters, digits, . _ and -, not {recipe.name!r}")
+    for key, value in recipe.network.size.items():
+        if not all(number(one) for one in (value if isinstance(value, list | tuple) else [value])):
+            raise UsageError(
+                f"{where} [network] size {key} takes a number or a list of numbers, not {value!r}"
+            )
+    check_data(recipe.data, f"{where} [data]")
+    ranges = (*recipe.data.scales, "[data] scales"), (*recipe.discriminator.flips, "[discriminator] flips")
     for low, high, key in ranges:
         if low > high:
             raise UsageError(f"{where} {key} takes the smaller number first, not {low:g} and {high:g}")
     if recipe.discriminator.fake >= recipe.discriminator.real:
         raise UsageError(f"{where} [discriminator] fake is below real, not {recipe.discriminator.fake:g}")
     return recipe
+
+
+def number(value: object) -> bool:
+    """Whether it is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= float_info.max
+
+
+def check_data(data: DataRecipe, where: str) -> None:
+    """UsageError where there is nothing to train on, or its shares are not of everything."""
+    if not data.photos and not data.pairs:
+        raise UsageError(f"{where} names neither photos nor pairs to train on")
+    if data.pairs and not data.photos and data.pairs_share < 1:
+        raise UsageError(f"{where} pairs_share is 1 where there are no photos, not {data.pairs_share}")
+    if data.splits and not data.pairs:
+        raise UsageError(f"{where} splits are those of pairs, of which it names none")
+    if data.photos and not (set(NEEDED) <= data.shares.keys() <= RAIN.keys() and sums_to_one(data.shares)):
+        raise UsageError(
+            f"{where} shares must give streaks, drops, joint and dry, and may give dirt, snow and "
+            f"scratches, none below 0 and summing to 1, not {data.shares}"
+        )
 
 
 def sums_to_one(shares: dict[str, float]) -> bool:
@@ -243,10 +300,10 @@ def to_toml(recipe: Recipe) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """Texts, numbers, lists and tables as TOML writes them: JSON's way but for tables."""
+    """Texts, numbers, lists and tables as TOML writes them: JSON's way but for tables and one character."""
     if isinstance(value, dict):
-        inner = ", ".join(f"{json.dumps(key)} = {toml_value(item)}" for key, item in value.items())
+        inner = ", ".join(f"{toml_value(key)} = {toml_value(item)}" for key, item in value.items())
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(toml_value(item) for item in value)}]"
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

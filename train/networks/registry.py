@@ -43,6 +43,7 @@ def build_discriminator(recipe: NetworkRecipe) -> nn.Module | None:
 def built(build: Any, recipe: NetworkRecipe) -> nn.Module:
     try:
         network: nn.Module = build(width=recipe.width, **recipe.size)
-    except TypeError as error:
+    except (TypeError, ValueError, RuntimeError) as error:
+        # RuntimeError is torch's, of values that it can't draw first weights by.
         raise UsageError(f"[network] size does not fit {recipe.name}: {error}") from error
     return network

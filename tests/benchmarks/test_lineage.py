@@ -10,7 +10,7 @@ import cv2
 import pytest
 from rainy_sets import darker, psnr, rained, scene, write
 
-from derain.benchmarks.lineage import child, training
+from derain.benchmarks.lineage import child, command, training
 from derain.benchmarks.lineage.command import budget_option, systems_option
 from derain.benchmarks.lineage.report import Row, markdown, orderings, sentence
 from derain.benchmarks.lineage.scores import SETS, Score
@@ -117,21 +117,21 @@ def test_an_interrupted_system_goes_on_with_what_is_left(
 
 
 def test_one_that_fails_stops_none_of_the_others(
-    data: Path, held: Path, calls: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    here = child.call
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = Record({}, "", "", 2.0, planned=1200, steps=1200, seconds=600, finished=True)
 
-    def call(arguments: Sequence[str], *others: Any) -> None:
-        if "--resume" in arguments and "water-gan" in arguments[1]:
+    def fake(system: str, *others: Any) -> Record:
+        if system == "water-gan":
             raise DerainError("training diverges at step 7")
-        here(arguments, *others)
+        return done
 
-    monkeypatch.setattr(child, "call", call)
-    assert bench(data, held, "--budget", "1", "--systems", PAIR) == 0
-    table = capsys.readouterr().out
-    assert "| pix2pix |" in table and "| water-gan |" not in table
-    assert "water-gan is not in the table: training diverges at step 7" in table
+    monkeypatch.setattr(command, "trained", fake)
+    monkeypatch.setattr(command, "exported", lambda folder, threads: folder / "model.onnx")
+    found = command.train_all(("water-gan", "pix2pix"), Terms(tmp_path, 60, 1, 1), tmp_path)
+    assert found.records == {"pix2pix": done} and list(found.models) == ["pix2pix"]
+    command.say([], [], found.failed, "")
+    assert "water-gan is not in the table: training diverges at step 7" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from derain.train.recipe import Recipe
 
 PARTS = ("network", "average", "optimiser", "judge", "judge_optimiser")
 """What has weights or moments of its own."""
-KEYS = ("recipe", "step", "origin", "best", "given", "since", *PARTS)
+KEYS = ("recipe", "step", "origin", "best", "given", "since", "watch", *PARTS)
 DIGEST = "sha256"
 DAMAGED = (
     RuntimeError,
@@ -39,7 +39,8 @@ class State:
 
     Network, averaged network and optimiser, the discriminator and its optimiser where there is one, the steps
     done, the `origin` of the first weights in words ("" for random ones), the `best` PSNR in validation, the
-    sha256 of files that were `given` beside the data, and the figures `since` the last that was reported.
+    sha256 of files that were `given` beside the data, the figures `since` the last that was reported, and
+    what the `watch` over the run has seen.
     """
 
     network: nn.Module
@@ -52,6 +53,7 @@ class State:
     best: float | None = None
     given: dict[str, str] = field(default_factory=dict)
     since: list[dict[str, Any]] = field(default_factory=list)
+    watch: dict[str, Any] = field(default_factory=dict)
 
     def parts(self) -> dict[str, Any]:
         """The PARTS there are, by name."""
@@ -120,7 +122,7 @@ def save(state: State, recipe: Recipe, path: Path) -> None:
     """Writes a checkpoint whole or not at all; DerainError where it can't, the one before being intact."""
     content: dict[str, Any] = dict.fromkeys(KEYS)
     content |= {"recipe": asdict(recipe), "step": state.step, "origin": state.origin, "best": state.best}
-    content |= {"given": state.given, "since": state.since}
+    content |= {"given": state.given, "since": state.since, "watch": state.watch}
     content |= {name: part.state_dict() for name, part in state.parts().items()}
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -160,7 +162,7 @@ def restore(state: State, recipe: Recipe, path: Path) -> None:
             f"use a new --output"
         ) from error
     state.step, state.origin, state.best = content["step"], content["origin"], content["best"]
-    state.since = content["since"]
+    state.since, state.watch = content["since"], content["watch"]
 
 
 def begin_with(state: State, path: Path) -> None:

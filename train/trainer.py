@@ -203,15 +203,8 @@ class Run:
             with written(options.output, state.step):
                 self.folder = RunFolder(options.output, plan, state.step)
                 self.folder.describe(options.data, sources.files)
-        self.watch = self.watching()
+        self.watch = Watch(**state.watch)
         self.started = self.logged = time.monotonic()
-
-    def watching(self) -> Watch:
-        """A watch whose counters go on where the curves end."""
-        if self.folder is None:
-            return Watch()
-        won, alike = (int(self.folder.last(name) or 0) for name in ("d_won", "alike"))
-        return Watch(won, alike)
 
     def go(self) -> None:
         """All steps; a checkpoint at the end, however the run ends, unless it went wrong."""
@@ -264,13 +257,15 @@ class Run:
         if self.fixed is not None and (at % self.recipe.validation.every == 0 or last):
             self.validate(self.fixed, folder)
         if at % self.options.checkpoint_every == 0:
-            self.save(batch if self.fixed is None else self.fixed)
+            self.save("checkpoint.pt")
+            shown = batch if self.fixed is None else self.fixed
+            save_samples(self.state, shown, self.options.output / "samples.png")
             folder.tell(self.state)
 
-    def save(self, batch: Batch) -> None:
-        """The checkpoint, and what its network makes of a batch."""
-        save(self.state, self.recipe, self.options.output / "checkpoint.pt")
-        save_samples(self.state, batch, self.options.output / "samples.png")
+    def save(self, name: str) -> None:
+        """A checkpoint of that name."""
+        self.state.watch = asdict(self.watch)
+        save(self.state, self.recipe, self.options.output / name)
 
     def report(self, folder: RunFolder) -> None:
         """The means since the last report: a line of plain text, the curves and TensorBoard."""
@@ -293,7 +288,7 @@ class Run:
         log.info("step %d/%d  validation %.2f dB", self.state.step, self.recipe.train.steps, found)
         if self.state.best is None or found > self.state.best:
             self.state.best = found
-            save(self.state, self.recipe, self.options.output / "best.pt")
+            self.save("best.pt")
 
     def out_of_time(self) -> bool:
         """Whether the time limit has passed, in any process."""
@@ -310,7 +305,7 @@ class Run:
         if self.folder is None:
             return
         with written(self.options.output, self.state.step):
-            save(self.state, self.recipe, self.options.output / "checkpoint.pt")
+            self.save("checkpoint.pt")
             if self.fixed is not None:
                 save_samples(self.state, self.fixed, self.options.output / "samples.png")
             self.folder.tell(self.state)

@@ -24,7 +24,7 @@ WON = 0.99
 ALIKE = 0.1
 """Restored pictures that differ from each other so much less than clean ones are one picture: collapse."""
 AGAIN = 1000
-"""Steps until a warning is given again."""
+"""Steps until a warning may be given again."""
 
 WON_SENTENCE = (
     "the discriminator judges nearly all right: the generator learns nothing from it; "
@@ -50,7 +50,8 @@ class Watch:
     accuracies: list[float] = field(default_factory=list)
     spreads: list[float] = field(default_factory=list)
     patience: int = 1
-    due: dict[str, int] = field(default_factory=dict)
+    steps: int = 0
+    told: dict[str, int] = field(default_factory=dict)
 
     def see(self, figures: Figures) -> str:
         """Takes in a step; gives a warning in a sentence as often as one is due, "" otherwise."""
@@ -58,6 +59,7 @@ class Watch:
         if figures.accuracy is None or figures.spread is None:
             return ""
         self.patience = PATIENCE
+        self.steps += 1
         self.won += figures.accuracy >= WON
         self.alike += figures.spread < ALIKE
         self.accuracies = [*self.accuracies[1 - GAME_WINDOW :], figures.accuracy]
@@ -84,9 +86,11 @@ class Watch:
         self.least = min(self.least, now)
 
     def tells(self, sentence: str, so: bool) -> bool:
-        """Whether a warning is due: when it becomes true, and every AGAIN steps while it stays so."""
-        steps = self.due[sentence] = self.due.get(sentence, -1) + 1 if so else -1
-        return steps >= 0 and steps % AGAIN == 0
+        """Whether a warning is due: where it is so, and was not told AGAIN steps before."""
+        due = so and self.steps - self.told.get(sentence, -AGAIN) >= AGAIN
+        if due:
+            self.told[sentence] = self.steps
+        return due
 
     @property
     def counts(self) -> dict[str, float]:

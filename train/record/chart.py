@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from derain.train.record.curves import Row
 
@@ -17,6 +18,8 @@ Points: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 """Steps and values of a curve."""
 Curves: TypeAlias = dict[str, Points]
 
+HEIGHT = 2.5
+"""Inches of a panel."""
 MOST = 500
 """Points a curve is drawn with; of more, neighbours are averaged."""
 NOT_LOSSES = {
@@ -45,10 +48,13 @@ def losses(curves: Curves) -> Curves:
 
 def psnr(curves: Curves) -> Curves:
     """PSNR of training patches and of validation, each beside that of the rainy pictures."""
-    found = {}
-    if "psnr" in curves and "gain_db" in curves:
-        steps, restored = curves["psnr"]
-        found = {"restored": (steps, restored), "rainy": (steps, restored - curves["gain_db"][1])}
+    found: Curves = {}
+    if "psnr" in curves:
+        steps, restored = found["restored"] = curves["psnr"]
+        _, gain = curves.get("gain_db", ((), ()))
+        # A damaged file may lack lines of one of them.
+        if len(gain) == len(restored):
+            found["rainy"] = steps, restored - gain
     if "validation_psnr" in curves:
         found["validation, restored"] = steps, _ = curves["validation_psnr"]
         if "validation_input" in curves:
@@ -79,17 +85,19 @@ def chart(rows: Sequence[Row], title: str) -> bytes:
     """The curves of a run as PNG: the same bytes for the same rows."""
     curves = by_name(rows)
     drawn = [(panel, lines) for panel in PANELS if (lines := panel.draws(curves))]
-    figure = Figure(
-        figsize=(9, 0.6 + 2.6 * max(len(drawn), 1)), dpi=100, facecolor="white", layout="constrained"
-    )
-    figure.suptitle(title)
+    height = 1 + HEIGHT * max(len(drawn), 1)
+    figure = Figure(figsize=(9, height), dpi=100, facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, y=1 - 0.25 / height)
     if drawn:
         axes = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
+        figure.subplots_adjust(
+            left=0.12, right=0.73, top=1 - 0.45 / height, bottom=0.55 / height, hspace=0.08
+        )
         for ax, (panel, lines) in zip(axes, drawn, strict=True):
             draw(ax, panel, lines)
         axes[-1].set_xlabel("step")
     out = io.BytesIO()
-    FigureCanvasAgg(figure)
     figure.savefig(out, format="png")
     return out.getvalue()
 
@@ -117,10 +125,13 @@ def draw(ax: Axes, panel: Panel, lines: Curves) -> None:
         dashed = "--" if label.endswith("rainy") else "-"
         ax.plot(steps, values, linestyle=dashed, marker=dots, markersize=3, linewidth=1.3, label=label)
     if panel.log and all((values > 0).all() for _, values in lines.values()):
-        ax.set_yscale("log")
+        ax.set_yscale("log", subs=())
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     if panel.zero:
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(bottom=0, top=1.05 * max(values.max() for _, values in lines.values()) or 1)
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.set_ylabel(panel.unit)
+    ax.yaxis.set_label_coords(-0.12, 0.5)
     ax.grid(visible=True, color="0.88", linewidth=0.6)
     if len(lines) > 1:
         ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)

@@ -35,7 +35,7 @@ from derain.train.evaluate import RGB
 from derain.train.networks.facts import Cost, cost
 from derain.train.networks.registry import build_network
 from derain.train.recipe import Recipe, load_recipe
-from derain.train.trainer import training_photos
+from derain.train.trainer import sources_of
 
 PICTURES = 2
 """Of each set on the sheet."""
@@ -64,6 +64,14 @@ def systems_option(ctx: click.Context, parameter: click.Parameter, text: str | N
     if unknown := [name for name in named if name not in SYSTEMS]:
         raise UsageError(f"--systems knows {', '.join(SYSTEMS)}, not {unknown[0]!r}")
     return tuple(name for name in SYSTEMS if name in named)
+
+
+def make(folder: Path) -> None:
+    """The folder of all runs. Raises UsageError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the folder {folder} can't be made: {error.strerror}") from error
 
 
 def tell(line: str) -> None:
@@ -177,7 +185,8 @@ def command(
     place = reserve(json_file)
     sets = held_out(held, every)
     terms = Terms(data_folder(data), budget, seed, threads, workers)
-    training_photos(recipe_of(systems[0], seed), terms.data)
+    sources_of(recipe_of(systems[0], seed), terms.data)
+    make(folder)
     facts = machine()
     done = train_all(systems, terms, folder)
     compared = compare(done.models, sets, threads)

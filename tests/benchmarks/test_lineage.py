@@ -151,11 +151,14 @@ def test_what_can_not_be_is_told_in_a_sentence(
     assert sentence in told and told.count("\n") == 1
 
 
-def test_a_set_or_photos_that_are_not_there_are_told_before_training(
+def test_a_folder_or_photos_that_are_not_there_are_told_before_training(
     data: Path, held: Path, tmp_path: Path, calls: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bench(tmp_path, held) == 2
     assert "photos" in capsys.readouterr().err
+    (tmp_path / "runs").write_text("a file")
+    assert bench(data, held) == 2
+    assert "runs can't be made: file exists" in capsys.readouterr().err.lower()
     (held / "joint").rename(held / "other")
     assert bench(data, held) == 2
     assert (

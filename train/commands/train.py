@@ -12,6 +12,8 @@ from derain.train.parallel import first, one_voice
 from derain.train.recipe import load_recipe
 from derain.train.trainer import RunOptions, train
 
+STEPS = click.IntRange(min=1)
+
 
 def seconds(text: str) -> float:
     """Seconds of "90", "90s", "15m" or "2h"; UsageError otherwise."""
@@ -32,8 +34,10 @@ def seconds(text: str) -> float:
 @click.option("--workers", default=1, show_default=True, help="Processes that make patches; 0 for none.")
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option("--vgg16", type=click.Path(path_type=Path), help="VGG16 weights for perceptual losses.")
-@click.option("--log-every", default=100, show_default=True, help="Steps between log lines.")
-@click.option("--checkpoint-every", default=1000, show_default=True, help="Steps between checkpoints.")
+@click.option("--log-every", default=100, show_default=True, type=STEPS, help="Steps between log lines.")
+@click.option(
+    "--checkpoint-every", default=1000, show_default=True, type=STEPS, help="Steps between checkpoints."
+)
 def command(
     recipe: str,
     changes: tuple[str, ...],

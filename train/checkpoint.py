@@ -1,6 +1,7 @@
 """What a run needs to go on, written whole or not at all."""
 
 import copy
+import errno
 import hashlib
 import struct
 from collections.abc import Iterator
@@ -75,7 +76,9 @@ def read(path: Path) -> dict[str, Any]:
     except DAMAGED as error:
         raise UsageError(f"{path} is not a checkpoint of derain train: {first_line(error)}") from error
     except OSError as error:
-        raise UsageError(f"the checkpoint {path} can't be read: {reason(error)}") from error
+        # torch looks for a file's end where a truncated one has none.
+        why = "it is cut off" if error.errno == errno.EINVAL else reason(error)
+        raise UsageError(f"the checkpoint {path} can't be read: {why}") from error
     if not isinstance(content, dict) or set(content) != {*KEYS, DIGEST}:
         raise UsageError(
             f"{path} is not a checkpoint of this derain train, which has {', '.join((*KEYS, DIGEST))}; "

@@ -163,3 +163,11 @@ def test_what_is_wrong_with_set_is_told(
 def test_a_size_that_does_not_fit_its_network_is_told(network: str, size: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=rf"\[network\] size does not fit {network}: "):
         build_network(NetworkRecipe(network, size, 0.25))
+
+
+@pytest.mark.parametrize("option", ["--log-every", "--checkpoint-every"])
+def test_an_interval_of_no_steps_is_told(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = told(["spanet", option, "0"], tmp_path / "run", capsys)
+    assert f"Invalid value for '{option}': 0 is not in the range x>=1" in said

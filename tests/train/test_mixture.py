@@ -172,7 +172,7 @@ def test_shares_that_can_not_be_are_named(shares: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("dry", ["much", float("nan"), True])
 def test_a_share_is_a_number(dry: object) -> None:
-    with pytest.raises(UsageError, match=r"r \[data\] shares takes a number for each of its keys, not {.*'dry'"):
+    with pytest.raises(UsageError, match=r"shares takes a number for each of its keys, not {.*'dry'"):
         parse(table({**SHARES, "dry": dry}), "r")
 
 

@@ -118,17 +118,17 @@ def fresh_state(recipe: Recipe, options: RunOptions) -> State:
 
 
 def begin(state: State, recipe: Recipe, options: RunOptions) -> None:
-    """Takes the checkpoint to go on from, or the weights to begin with."""
-    try:
-        options.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"the run folder {options.output} can't be made: {error.strerror}") from error
+    """Takes the checkpoint to go on from, or the weights to begin with; makes the run folder."""
     checkpoint = options.output / "checkpoint.pt"
     if checkpoint.exists():
         restore(state, recipe, checkpoint)
         log.info("going on from step %d of %s", state.step, checkpoint)
     elif options.start_from:
         begin_with(state, options.start_from)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the run folder {options.output} can't be made: {error.strerror}") from error
 
 
 class Sources(NamedTuple):

@@ -144,7 +144,7 @@ def test_what_is_wrong_is_told_before_a_run_folder_is_made(
     "arguments,sentence",
     [
         (["--time-limit", "soon"], "--time-limit takes seconds, or 90s, 15m, 2h, not 'soon'"),
-        (["--workers", "-1"], "workers takes 0 and more, not -1"),
+        (["--workers", "-1"], "-1 is not in the range x>=0"),
         (["--vgg16", "none.pt"], "vgg16"),
         (["--set", "train.batch"], "--set takes key=value such as train.batch=4, not 'train.batch'"),
         (
@@ -161,7 +161,15 @@ def test_wrong_options_are_told(
     recipe = replace(tiny(), loss=replace(tiny().loss, name="attentive-gan"))
     recipe = recipe if arguments[0] == "--vgg16" else tiny()
     assert sentence in refused(told(recipe, data, *arguments), capsys)
-    assert not (data.parent / "run" / "checkpoint.pt").exists()
+    assert not (data.parent / "run").exists()
+
+
+def test_weights_that_do_not_fit_are_told_before_a_run_folder_is_made(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = data / "photos" / "0.png"
+    assert "0.png is not a checkpoint" in refused(told(tiny(), data, "--start-from", str(photo)), capsys)
+    assert not (data.parent / "run").exists()
 
 
 def wait_for(path: Path, text: str, process: subprocess.Popen[str]) -> None:

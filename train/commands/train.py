@@ -31,7 +31,13 @@ def seconds(text: str) -> float:
 @click.option("--resume", is_flag=True, help="Go on from the run folder's checkpoint, where there is one.")
 @click.option("--start-from", type=click.Path(path_type=Path, exists=True), help="Checkpoint to fine-tune.")
 @click.option("--time-limit", help="Stop with a checkpoint after this long: 90s, 15m, 2h.")
-@click.option("--workers", default=1, show_default=True, help="Processes that make patches; 0 for none.")
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Processes that make patches; 0 for none.",
+)
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option("--vgg16", type=click.Path(path_type=Path), help="VGG16 weights for perceptual losses.")
 @click.option("--log-every", default=100, show_default=True, type=STEPS, help="Steps between log lines.")

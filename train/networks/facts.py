@@ -68,6 +68,7 @@ def cost(build: Callable[[], nn.Module]) -> Cost:
     return Cost(parameters, kmac, restored.attention is not None)
 
 
+@cache
 def facts(row: Entry) -> Facts:
     """The network at full width."""
     full = cost(row.build)

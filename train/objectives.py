@@ -233,11 +233,10 @@ def objective_of(recipe: Recipe, vgg16: Path | None = None) -> Objective:
 
     Raises UsageError for a loss that isn't there and for weights of terms that it hasn't.
     """
-    where = f"the recipe {recipe.name} [loss]"
     kind = OBJECTIVES.get(recipe.loss.name)
     if kind is None:
-        raise UsageError(f"{where} name takes {', '.join(OBJECTIVES)}, not {recipe.loss.name!r}")
-    objective = build(kind, recipe.loss.weights, f"{where} weights")
+        raise UsageError(f"[loss] name takes {', '.join(OBJECTIVES)}, not {recipe.loss.name!r}")
+    objective = build(kind, recipe.loss.weights, "[loss] weights")
     if isinstance(objective, AttentiveGan):
         return replace(objective, vgg=load_vgg16(vgg16) if vgg16 else None)
     if isinstance(objective, Pix2Pix):

@@ -44,7 +44,7 @@ class RunOptions:
     where there is one. `start_from`: a checkpoint whose averaged weights a new run begins with, of the same
     network; a run that goes on has begun already, and does not look at it. `time_limit`: seconds, None for
     none. `device`: "cpu" or "cuda". `vgg16`: weights for losses that need them. Checkpoints and logs come
-    every so many steps.
+    every so many steps. `where`: the recipe's file, for errors; "" where it has none.
     """
 
     data: Path
@@ -57,6 +57,7 @@ class RunOptions:
     vgg16: Path | None = None
     log_every: int = 100
     checkpoint_every: int = 1000
+    where: str = ""
 
 
 def train(recipe: Recipe, options: RunOptions) -> Path:
@@ -85,20 +86,38 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
 
 def check(recipe: Recipe, options: RunOptions) -> None:
     """UsageError for what can be told before any data is read."""
-    network = entry(recipe.network.name)
-    if recipe.train.patch % network.multiple_of:
-        raise UsageError(
-            f"the recipe {recipe.name} [train] patch takes multiples of {network.multiple_of} with "
-            f"{network.name}, not {recipe.train.patch}"
-        )
-    if sentence := refused(network, objective_of(recipe, options.vgg16), recipe.loss.name):
-        raise UsageError(f"the recipe {recipe.name} [loss] {sentence}")
+    with named(options.where or f"the recipe {recipe.name}"):
+        check_recipe(recipe)
+    objective_of(recipe, options.vgg16)
     if (options.output / "checkpoint.pt").exists() and not options.resume:
         raise UsageError(
             f"{options.output} holds a run already; go on with --resume, or give another --output"
         )
     if options.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda needs an NVIDIA GPU and torch built for it; leave it out for the CPU")
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """Sentences about a recipe begin with its file."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{where} {error}") from error
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """UsageError, by section and key, where the network or the loss is unknown, or does not fit."""
+    network = entry(recipe.network.name)
+    if recipe.train.patch % network.multiple_of:
+        raise UsageError(
+            f"[train] patch takes multiples of {network.multiple_of} with {network.name}, "
+            f"not {recipe.train.patch}"
+        )
+    if sentence := refused(network, objective_of(recipe), recipe.loss.name):
+        raise UsageError(f"[loss] {sentence}")
+    with torch.device("meta"):
+        build_network(recipe.network)
 
 
 def fresh_state(recipe: Recipe, options: RunOptions) -> State:

@@ -12,11 +12,11 @@ from pathlib import Path
 import paired_sets
 import pytest
 import torch
-from tiny_runs import curves, here, kept, photographs, same, tiny
+from tiny_runs import curves, here, kept, photographs, same, small, tiny
 
 from derain.pipeline.cli import run
 from derain.train.checkpoint import read
-from derain.train.recipe import DataRecipe, Recipe, load_recipe, to_toml
+from derain.train.recipe import DataRecipe, LossRecipe, NetworkRecipe, Recipe, load_recipe, to_toml
 from derain.train.trainer import train
 
 
@@ -122,7 +122,7 @@ WRONG = {
         nothing,
         replace(tiny(), train=replace(tiny().train, patch=40)),
     ),
-    "no network 'unreal'; known: eigen2013, ": (
+    "[network] name takes eigen2013, ": (
         nothing,
         replace(tiny(), network=replace(tiny().network, name="unreal")),
     ),
@@ -145,7 +145,7 @@ def test_what_is_wrong_is_told_before_a_run_folder_is_made(
     [
         (["--time-limit", "soon"], "--time-limit takes seconds, or 90s, 15m, 2h, not 'soon'"),
         (["--workers", "-1"], "-1 is not in the range x>=0"),
-        (["--vgg16", "none.pt"], "vgg16"),
+        (["--vgg16", "none.pt"], "derain: no VGG16 weights at none.pt; give torchvision's state dict"),
         (["--set", "train.batch"], "--set takes key=value such as train.batch=4, not 'train.batch'"),
         (
             ["--device", "cuda"],
@@ -158,8 +158,8 @@ def test_wrong_options_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    recipe = replace(tiny(), loss=replace(tiny().loss, name="attentive-gan"))
-    recipe = recipe if arguments[0] == "--vgg16" else tiny()
+    looking = replace(tiny(), network=NetworkRecipe("attentive-gan"), loss=LossRecipe("attentive-gan"))
+    recipe = looking if arguments[0] == "--vgg16" else tiny()
     assert sentence in refused(told(recipe, data, *arguments), capsys)
     assert not (data.parent / "run").exists()
 

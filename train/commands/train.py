@@ -78,6 +78,7 @@ def command(
             vgg16=vgg16,
             log_every=log_every,
             checkpoint_every=checkpoint_every,
+            where=f"{recipe} with --set" if changes else recipe,
         )
         checkpoint = train(loaded, options)
     if first():

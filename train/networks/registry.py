@@ -26,7 +26,7 @@ def entry(name: str) -> Entry:
     for row in NETWORKS:
         if row.name == name:
             return row
-    raise UsageError(f"no network {name!r}; known: {', '.join(row.name for row in NETWORKS)}")
+    raise UsageError(f"[network] name takes {', '.join(row.name for row in NETWORKS)}, not {name!r}")
 
 
 def build_network(recipe: NetworkRecipe) -> nn.Module:

@@ -54,15 +54,14 @@ def without(state: State, network: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_two_steps_of_every_small_recipe_reach_all_weights(name: str, data: Path) -> None:
-    shipped_one = load_recipe(name, ["train.steps=2", "train.batch=2"])
+def test_a_step_of_every_small_recipe_reaches_all_weights(name: str, data: Path) -> None:
+    shipped_one = load_recipe(name, ["train.steps=1", "train.batch=2"])
     recipe = replace(shipped_one, data=replace(tiny().data, pairs_rain=shipped_one.data.pairs_rain))
     state = fresh_state(recipe, here(data, data))
     before = {key: weight.detach().clone() for key, weight in state.network.named_parameters()}
     plan, batches = plan_of(recipe), batches_of(recipe, data)
-    for _ in range(2):
-        (figures,) = step(state, plan, [next(batches)])
-        assert all(math.isfinite(number) for number in figures.numbers)
+    (figures,) = step(state, plan, [next(batches)])
+    assert all(math.isfinite(number) for number in figures.numbers)
     assert not without(state, "network")
     assert state.judge is None or not without(state, "judge")
     assert not any(torch.equal(before[key], weight) for key, weight in state.network.named_parameters())

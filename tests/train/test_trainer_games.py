@@ -1,6 +1,8 @@
 """A run that was broken off and goes on equals an unbroken one, bit by bit: weights, moments and curves."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from tiny_runs import curves, here, kept, photographs, same, small, tiny
 
 from derain.train import steps, trainer
 from derain.train.checkpoint import State, read
+from derain.train.interrupt import unheard
 from derain.train.patches import Batch
 from derain.train.recipe import Recipe
 from derain.train.steps import Figures, Plan
@@ -56,7 +59,9 @@ def test_a_resumed_run_equals_an_unbroken_one(case: str, data: Path, tmp_path: P
         assert read(last)["step"] == done
     assert same(kept(tmp_path / "whole"), kept(tmp_path / "broken"))
     assert curves(tmp_path / "whole") == curves(tmp_path / "broken")
-    assert read(tmp_path / "whole" / "checkpoint.pt")["best"] == read(last)["best"]
+    whole, broken = read(tmp_path / "whole" / "checkpoint.pt"), read(last)
+    for part in ("best", "origin", "since", "watch"):
+        assert whole[part] == broken[part]
 
 
 def signalled(number: signal.Signals, at: int, times: int) -> Any:
@@ -97,6 +102,14 @@ def test_asked_twice_a_run_ends_at_once(data: Path, tmp_path: Path, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         train(CASES["alone"], here(data, tmp_path / "run", checkpoint_every=2))
     assert read(tmp_path / "run" / "checkpoint.pt")["step"] == 2
+
+
+def test_processes_that_make_patches_do_not_hear_of_ctrl_c() -> None:
+    """A terminal tells it to all of a group; the step that was begun needs their patches still."""
+    ask = [sys.executable, "-S", "-c", "import signal; print(signal.getsignal(signal.SIGINT).name)"]
+    with unheard():
+        assert subprocess.check_output(ask, text=True) == "SIG_IGN\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_resume_without_a_checkpoint_begins(data: Path, tmp_path: Path) -> None:

@@ -379,7 +379,11 @@ def test_every_name_exports(name: str) -> None:
 
 @pytest.mark.parametrize(
     "build,message",
-    [(lambda: DAM(maps=3), "0, 1 or 2 attention maps, not 3"), (lambda: DAM(steps=0), "0 steps")],
+    [
+        (lambda: DAM(maps=3), "0, 1 or 2 attention maps, not 3"),
+        (lambda: DAM(steps=0), "not 0"),
+        (lambda: DAM(steps=2.5), "not 2.5"),  # type: ignore[arg-type]
+    ],
 )
 def test_impossible_sizes_are_named(build: Callable[[], nn.Module], message: str) -> None:
     with pytest.raises(ValueError, match=message):

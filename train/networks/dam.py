@@ -86,8 +86,8 @@ class ConvLSTM(nn.Module):
 
     def __init__(self, channels: int, steps: int) -> None:
         super().__init__()
-        if steps < 2:
-            raise ValueError(f"a ConvLSTM with {steps} steps never uses its state; it takes 2 or more")
+        if steps != int(steps) or steps < 2:
+            raise ValueError(f"a ConvLSTM takes 2 steps and more, or it never uses its state, not {steps}")
         self.steps = steps
         self.seen = convolution(channels, 4 * channels)
         self.state = convolution(channels, 4 * channels, bias=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 import paired_sets
 import pytest
 import torch
-from tiny_runs import curves, here, kept, photographs, same, small, tiny
+from tiny_runs import curves, here, kept, photographs, same, tiny
 
 from derain.pipeline.cli import run
 from derain.train.checkpoint import read

@@ -39,9 +39,9 @@ class State:
     """All a run needs to go on.
 
     Network, averaged network and optimiser, the discriminator and its optimiser where there is one, the steps
-    done, the `origin` of the first weights in words ("" for random ones), the `best` PSNR in validation, the
-    sha256 of files that were `given` beside the data, the figures `since` the last that was reported, and
-    what the `watch` over the run has seen.
+    done, the `origin` of the first weights in words ("" for random ones), the `best` PSNR in validation, what
+    was `given` beside recipe and data (the number of "processes", the sha256 of "vgg16"), the figures `since`
+    the last that was reported, and what the `watch` over the run has seen.
     """
 
     network: nn.Module
@@ -154,8 +154,7 @@ def restore(state: State, recipe: Recipe, path: Path) -> None:
         raise UsageError(
             f"{path} was made by another recipe (differs in {', '.join(changed)}); use a new --output"
         )
-    if content["given"] != state.given:
-        raise UsageError(f"{path} was made with another --vgg16, or without; give the same one to go on")
+    check_given(content["given"], state.given, path)
     try:
         for name, part in state.parts().items():
             part.load_state_dict(content[name])
@@ -166,6 +165,17 @@ def restore(state: State, recipe: Recipe, path: Path) -> None:
         ) from error
     state.step, state.origin, state.best = content["step"], content["origin"], content["best"]
     state.since, state.watch = content["since"], content["watch"]
+
+
+def check_given(before: dict[str, str], now: dict[str, str], path: Path) -> None:
+    """UsageError where a run would go on with something else than it was begun with."""
+    if before.get("vgg16") != now.get("vgg16"):
+        raise UsageError(f"{path} was made with another --vgg16, or without; give the same one to go on")
+    if before != now:
+        raise UsageError(
+            f"{path} was made by {before['processes']} processes together, not {now['processes']}, "
+            f"which would see other patches; start as many to go on"
+        )
 
 
 def begin_with(state: State, path: Path) -> None:

@@ -77,6 +77,7 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
         for helper in objective.helpers():
             helper.to(options.device)
         state = fresh_state(recipe, options)
+        state.given["processes"] = str(share.size)
         begin(state, recipe, options)
         if share.rank == 0 and (sentence := missing(objective)):
             log.warning("%s", sentence)
@@ -132,7 +133,7 @@ def fresh_state(recipe: Recipe, options: RunOptions) -> State:
         state.judge = judge.to(options.device, memory_format=form)  # type: ignore[call-overload]
         state.judge_optimiser = judge_optimiser_of(judge, recipe)
     if options.vgg16 is not None:
-        state.given = {"vgg16": sha256_of(options.vgg16)}
+        state.given["vgg16"] = sha256_of(options.vgg16)
     return state
 
 

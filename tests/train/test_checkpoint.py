@@ -135,6 +135,9 @@ def test_another_recipe_network_or_given_file_is_refused(written: Path) -> None:
         begin_with(state_of(layer(4)), written)
     with pytest.raises(UsageError, match="made with another --vgg16, or without; give the same one"):
         restore(replace(state_of(layer()), given={"vgg16": "0" * 64}), RECIPE, written)
+    save(replace(state_of(layer()), given={"processes": "2"}), RECIPE, written)
+    with pytest.raises(UsageError, match="made by 2 processes together, not 1, which would see other"):
+        restore(replace(state_of(layer()), given={"processes": "1"}), RECIPE, written)
 
 
 @contextmanager

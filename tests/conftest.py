@@ -22,3 +22,9 @@ def _signals_as_in_a_terminal() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs without a chart of their curves, which takes longer than they do."""
+    monkeypatch.setattr("derain.train.run_folder.chart", lambda rows, title: b"")

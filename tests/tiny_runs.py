@@ -16,6 +16,24 @@ from derain.train.trainer import RunOptions
 SHARES = {"streaks": 0.5, "drops": 0.3, "joint": 0.1, "dry": 0.1}
 PHOTOS = DataRecipe(("photos",), SHARES, hold_out=4)
 
+TINY = """
+name = "tiny"
+
+[network]
+name = "realtime"
+
+[data]
+photos = ["photos"]
+shares = { streaks = 0.5, drops = 0.3, joint = 0.1, dry = 0.1 }
+
+[train]
+steps = 6
+batch = 2
+patch = 32
+rate = 1e-3
+"""
+"""A recipe as users write one, over photos/ in their data folder."""
+
 
 def tiny() -> Recipe:
     """The smallest network that takes 32x32, without a discriminator."""

@@ -6,28 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_runs import TINY
 
 from derain.engines.errors import UsageError
 from derain.pipeline.cli import run
 from derain.train.networks.registry import build_network
 from derain.train.recipe import NetworkRecipe
-
-TINY = """
-name = "tiny"
-
-[network]
-name = "realtime"
-
-[data]
-photos = ["photos"]
-shares = { streaks = 0.5, drops = 0.3, joint = 0.1, dry = 0.1 }
-
-[train]
-steps = 6
-batch = 2
-patch = 32
-rate = 1e-3
-"""
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_runs import TINY
 
 from derain.engines.errors import UsageError
 from derain.train.networks.registry import NETWORKS, build_discriminator, build_network, entry
@@ -17,22 +18,6 @@ from derain.train.recipe import NetworkRecipe, Recipe, load_recipe, parse, shipp
 
 EVERY = pytest.mark.parametrize("name", shipped())
 SMALL = [name for name in shipped() if name.endswith("-small")]
-TINY = """
-name = "tiny"
-
-[network]
-name = "realtime"
-
-[data]
-photos = ["photos"]
-shares = { streaks = 0.5, drops = 0.3, joint = 0.1, dry = 0.1 }
-
-[train]
-steps = 6
-batch = 2
-patch = 32
-rate = 1e-3
-"""
 
 
 # The shipped ones

@@ -19,11 +19,7 @@ from derain.train.checkpoint import read
 from derain.train.recipe import DataRecipe, LossRecipe, NetworkRecipe, Recipe, load_recipe, to_toml
 from derain.train.trainer import train
 
-
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Charts of the curves take longer than these runs."""
-    monkeypatch.setattr("derain.train.run_folder.chart", lambda rows, title: b"")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture

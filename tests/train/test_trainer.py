@@ -19,16 +19,12 @@ from derain.train.preview import CAPTION, COLUMNS
 from derain.train.recipe import NetworkRecipe, Recipe, load_recipe, parse
 from derain.train.trainer import fresh_state, train, training_photos
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def recipe() -> Recipe:
     return tiny()
-
-
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Charts of the curves take longer than these runs."""
-    monkeypatch.setattr("derain.train.run_folder.chart", lambda rows, title: b"")
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from derain.train.recipe import Recipe
 from derain.train.steps import Figures, Plan
 from derain.train.trainer import train
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 STEPS = 3
 
 
@@ -36,12 +38,6 @@ CASES = {
     "an attentive discriminator": shorter(small("attentive-gan")),
     "masks of each kind": shorter(small("daiam")),
 }
-
-
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Charts of the curves take longer than these runs."""
-    monkeypatch.setattr("derain.train.run_folder.chart", lambda rows, title: b"")
 
 
 @pytest.fixture

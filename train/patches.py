@@ -18,13 +18,16 @@ from derain.engines.errors import DerainError
 from derain.train.datasets import read_rgb
 from derain.train.degradations.compose import make
 from derain.train.degradations.joint_masks import JointMasks, joint_masks
-from derain.train.degradations.masks import daiam
+from derain.train.degradations.masks import daiam, trains_rain
 from derain.train.degradations.mixture import sample
 from derain.train.degradations.rain import Map, Picture
 from derain.train.recipe import DataRecipe, Recipe
 from derain.train.sets.crops import PairCrops, PatchOptions
 from derain.train.sets.layouts import Pair
 from derain.train.sets.more_drops import with_drops
+
+MOST_DRAWN = 1000
+"""Patches that are drawn for one that is to be chosen: of pictures without rain or detail there is none."""
 
 
 class Batch(NamedTuple):
@@ -71,6 +74,11 @@ def planes(picture: Picture | Map) -> torch.Tensor:
     """(H, W, 3) or (H, W) as (3, H, W) or (1, H, W) float32."""
     array = picture.transpose(2, 0, 1) if picture.ndim == 3 else picture[None]
     return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def pixels(picture: torch.Tensor) -> Picture:
+    """(3, H, W) as (H, W, 3)."""
+    return np.ascontiguousarray(picture.numpy().transpose(1, 2, 0))
 
 
 def stacked(samples: Sequence[Batch]) -> Batch:
@@ -122,7 +130,19 @@ class RainyPatches(IterableDataset[Batch]):
         return [large_enough(path, read_rgb(path), self.recipe.train.patch) for path in self.paths]
 
     def sample(self, index: int) -> Batch:
+        """Sample `index`; DerainError where none of many patches is one to choose."""
         rng = np.random.default_rng([self.recipe.seed, index])
+        for _ in range(MOST_DRAWN):
+            found = self.drawn(rng)
+            if not self.recipe.data.chosen or trains_rain(pixels(found.rainy), pixels(found.clean)):
+                return found
+        raise DerainError(
+            f"of {MOST_DRAWN} patches none has detail and rain; give other photos or more rain, "
+            f"or --set data.chosen=false"
+        )
+
+    def drawn(self, rng: np.random.Generator) -> Batch:
+        """A patch of a pair or of a photo."""
         if self.pairs and (not self.paths or rng.uniform() < self.recipe.data.pairs_share):
             return self.of_pair(rng, self.pairs)
         photo = self.photos[int(rng.integers(len(self.photos)))]

@@ -41,7 +41,8 @@ class DataRecipe:
     too; `pairs_share` of the patches are then theirs and the others come of photos. `splits`: only those of a
     set in Qian's layout, joined. `pairs_rain`: what falls in the pairs, for losses that tell kinds apart.
     `more_drops`: the chance of drops added to a pair's patch. `scales`: by how much a picture may be shrunk
-    or enlarged. `flips`: half of the patches are mirrored.
+    or enlarged. `flips`: half of the patches are mirrored. `chosen`: only patches with detail in the picture
+    and rain to be seen on it, as Eigen 2013 (section 5.2) chose them.
     """
 
     photos: tuple[str, ...] = ()
@@ -55,6 +56,7 @@ class DataRecipe:
     more_drops: float = ranged(0, 1, 0.0)
     scales: tuple[float, float] = ranged(0.05, 20, (0.6, 1.8))
     flips: bool = True
+    chosen: bool = False
 
 
 @dataclass(frozen=True)

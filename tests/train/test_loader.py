@@ -13,7 +13,8 @@ from paired_sets import plain, rained, scene, write
 
 from derain.engines.errors import DerainError, UsageError
 from derain.train.datasets import read_pairs
-from derain.train.patches import Batch, RainyPatches
+from derain.train.degradations.masks import trains_rain
+from derain.train.patches import Batch, RainyPatches, pixels
 from derain.train.recipe import DataRecipe, NetworkRecipe, OptimiserRecipe, Recipe, parse
 from derain.train.sets.crops import PairCache, PairCrops, PatchOptions
 from derain.train.sets.layouts import Pair
@@ -205,3 +206,28 @@ def test_a_share_is_from_0_to_1() -> None:
     }
     with pytest.raises(UsageError, match="pairs_share takes a number from 0 to 1, not 2"):
         parse(table, "x.toml")
+
+
+def chosen(pairs: tuple[Pair, ...]) -> RainyPatches:
+    """As `of_pairs`, of Eigen's choice."""
+    patches = of_pairs(pairs)
+    patches.recipe = replace(patches.recipe, data=replace(patches.recipe.data, chosen=True))
+    return patches
+
+
+def test_chosen_patches_show_rain_on_detail(pairs: tuple[Pair, ...]) -> None:
+    def shown(batch: Batch) -> list[bool]:
+        twins = zip(batch.rainy, batch.clean, strict=True)
+        return [trains_rain(pixels(rainy), pixels(clean)) for rainy, clean in twins]
+
+    assert not all(one for batch in taken(of_pairs(pairs), 20) for one in shown(batch))
+    assert all(one for batch in taken(chosen(pairs), 20) for one in shown(batch))
+
+
+def test_where_nothing_can_be_chosen_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("derain.train.patches.MOST_DRAWN", 5)
+    flat = np.full((48, 48, 3), 90, np.uint8)
+    for side in ("rainy", "clean"):
+        write(tmp_path / "set" / side / "0.png", flat)
+    with pytest.raises(DerainError, match="of 5 patches none has detail and rain; give other photos or more"):
+        taken(chosen(read_pairs(tmp_path / "set")), 1)

@@ -1,6 +1,5 @@
 """Losses of the shipped networks."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,9 +16,3 @@ def masked_l1(restored: Tensor, clean: Tensor, mask: Tensor, weight: float) -> T
 def mask_loss(logits: Tensor, mask: Tensor) -> Tensor:
     """The attention map's binary cross-entropy against the soft rain mask, both (N, 1, H, W)."""
     return F.binary_cross_entropy_with_logits(logits.float(), mask)
-
-
-def psnr_of(restored: Tensor, clean: Tensor) -> Tensor:
-    """PSNR in dB over the whole batch in 0..1, for the log."""
-    error = (restored.float().clamp(0, 1) - clean).square().mean()
-    return -10 * torch.log10(error.clamp_min(1e-10))

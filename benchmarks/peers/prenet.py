@@ -118,7 +118,12 @@ def load(peers: Path, trained_on: str, variant: str = "PReNet6") -> PReNet:
     except (pickle.UnpicklingError, RuntimeError, TypeError, EOFError, ValueError) as error:
         first = (str(error).splitlines() or ["it is empty"])[0]
         raise DerainError(f"{path} does not hold the weights of {variant}: {first}") from error
-    return PReNet(f"{variant.replace('6', '')} {trained_on}", TRAINED_ON.get(trained_on, ()), network.eval())
+    return PReNet(title(variant, trained_on), TRAINED_ON.get(trained_on, ()), network.eval())
+
+
+def title(variant: str, trained_on: str) -> str:
+    """As tables show it: "PReNet_r Rain100L"."""
+    return f"{variant.replace('6', '')} {trained_on}"
 
 
 def critics(peers: Path) -> list[PReNet]:

@@ -110,6 +110,7 @@ def draw(ax: Axes, panel: Panel, unit: str) -> None:
     ax.set_xlabel(f"ms for {unit}, logarithmic")
     ax.set_ylabel("PSNR on Y, dB")
     ax.yaxis.set_label_coords(-0.06, 0.5)
+    ax.set_axisbelow(True)
     ax.grid(visible=True, color="0.9", linewidth=0.6)
     limit(ax, panel, points)
     label(ax, points, rainy_line(ax, panel.rainy) if np.isfinite(panel.rainy) else [])

@@ -97,7 +97,7 @@ def measure(clip: Path, setup: Setup) -> Measurement:
         kept = list(islice(source, KEPT))
         began = time.perf_counter()
         engine = stack.enter_context(open_engine(setup.model, dtype_of(source, setup.engine)))
-        restorer = Restorer(engine)
+        restorer = Restorer(engine, sequence=True)
         restorer(kept[0].pixels)
         start_seconds = time.perf_counter() - began
         report = whole_pipeline(source, restorer, folder)
@@ -133,7 +133,8 @@ def dtype_of(source: FileSource, options: EngineOptions) -> EngineOptions:
 def whole_pipeline(source: FileSource, restorer: Restorer, folder: Path) -> Report:
     """The product's own run, from file to file."""
     with FileSink(folder / "together.mp4", source) as sink:
-        return run(source, restorer, [Output(sink)])
+        forget = restorer.reset if restorer.remembers else None
+        return run(source, restorer, [Output(sink)], forget=forget)
 
 
 def together(report: Report) -> Stage:

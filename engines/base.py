@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from derain.engines.card import ModelCard
-from derain.engines.engine import EngineOptions, Pixels
+from derain.engines.engine import EngineOptions, Pixels, State, States
 from derain.engines.errors import DerainError, MemoryShortError, UsageError
-from derain.engines.modelfile import ModelFile
+from derain.engines.modelfile import ModelFile, StateSpec
 
 
 class GraphEngine(ABC):
@@ -20,19 +20,20 @@ class GraphEngine(ABC):
 
     def __init__(self, model: ModelFile, options: EngineOptions) -> None:
         self.card: ModelCard = model.card
+        self.states: tuple[StateSpec, ...] = model.states
         self.channels = 4 if options.attention else 3
         self._dtype: np.dtype[Any] = np.dtype(options.dtype)
         self._open = True
 
     @abstractmethod
-    def _run(self, batch: Pixels, out: Pixels) -> None:
-        """Restores `batch` into `out`; both are checked, C-contiguous and writeable."""
+    def _run(self, batch: Pixels, out: Pixels, states: States) -> None:
+        """Restores `batch` into `out`; all arrays are checked, C-contiguous and writeable."""
 
     @abstractmethod
     def _free(self) -> None:
         """Lets the runtime go."""
 
-    def infer(self, batch: Pixels, out: Pixels | None = None) -> Pixels:
+    def infer(self, batch: Pixels, out: Pixels | None = None, states: States = ()) -> Pixels:
         """Restores `batch`, see Engine; neither `batch` nor the result is copied on the way."""
         if not self._open:
             raise DerainError(f"the engine of the model {self.card.name!r} is closed; open a new one")
@@ -40,7 +41,8 @@ class GraphEngine(ABC):
         if out is None:
             out = np.empty(self._given(batch), self._dtype)
         self._check_out(out, self._given(batch))
-        self._run(np.require(batch, requirements=["C", "W"]), out)
+        self._check_states(states, batch)
+        self._run(np.require(batch, requirements=["C", "W"]), out, states)
         return out
 
     def close(self) -> None:
@@ -81,6 +83,31 @@ class GraphEngine(ABC):
                 f"the engine was to write into {out.dtype} pixels of shape {out.shape}; it takes "
                 f"{self._dtype} of shape {shape}, C-contiguous and writeable"
             )
+
+    def _check_states(self, states: States, batch: Pixels) -> None:
+        if len(states) != len(self.states):
+            raise DerainError(
+                f"the engine got {len(states)} pairs of states; the model {self.card.name!r} "
+                f"has {len(self.states)} ({', '.join(spec.name for spec in self.states) or 'none'})"
+            )
+        for spec, (read, written) in zip(self.states, states, strict=True):
+            shape = spec.shape(*batch.shape[:3])
+            for state in (read, written):
+                _check_state(spec.name, state, shape)
+            if np.may_share_memory(read, written):
+                raise DerainError(
+                    f"the state {spec.name!r} can't be written where it is read; give two arrays that share "
+                    "no memory"
+                )
+
+
+def _check_state(name: str, state: State, shape: tuple[int, ...]) -> None:
+    good = state.dtype == np.float32 and state.shape == shape
+    if not (good and state.flags.c_contiguous and state.flags.writeable):
+        raise DerainError(
+            f"the engine got the state {name!r} as {state.dtype} of shape {state.shape}; it takes float32 of "
+            f"shape {shape}, C-contiguous and writeable"
+        )
 
 
 def choose_precision(backend: str, asked: str, takes: tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -25,13 +25,24 @@ class Tiling(StrEnum):
     WHOLE_FRAME = "whole_frame"
 
 
+class StatePair(NamedTuple):
+    """A state of a recurrent network: the tensor it is read from, the one its successor is written to.
+
+    `scale`: height and width are those of the frame divided by it.
+    """
+
+    taken: str
+    given: str
+    scale: int
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """Facts about one network.
 
     `halo`: receptive-field radius in pixels. `multiple_of`: heights and widths it takes.
     `removes`: "streaks", "drops". `quality`: measured figures by set, e.g. {"Rain100L": "28.5 dB (+1.6)"}.
-    `states`: (input, output) tensor names of a recurrent network, empty for a single-frame one.
+    `states`: those of a recurrent network, in the order of its tensors; empty for a single-frame one.
     `sha256`: of the weights (graph initialisers), filled on export.
     """
 
@@ -48,7 +59,7 @@ class ModelCard:
     data: tuple[str, ...] = ()
     quality: dict[str, str] = field(default_factory=dict)
     speed: dict[str, str] = field(default_factory=dict)
-    states: tuple[tuple[str, str], ...] = ()
+    states: tuple[StatePair, ...] = ()
     sha256: str = ""
 
 
@@ -176,16 +187,16 @@ def _figures(value: str) -> dict[str, str]:
     return items
 
 
-def _pairs(value: str) -> tuple[tuple[str, str], ...]:
-    takes = "a JSON list of [input, output] tensor names"
+def _states(value: str) -> tuple[StatePair, ...]:
+    takes = 'a JSON list of states [input, output, scale] such as ["hidden", "hidden_next", 4]'
     items = _json(value, takes)
     if not isinstance(items, list):
         raise _BadValueError(takes)
     pairs = []
     for item in items:
         match item:
-            case [str(taken), str(given)]:
-                pairs.append((taken, given))
+            case [str(taken), str(given), int(scale)] if scale >= 1 and not isinstance(scale, bool):
+                pairs.append(StatePair(taken, given, scale))
             case _:
                 raise _BadValueError(takes)
     return tuple(pairs)
@@ -212,7 +223,7 @@ PARSERS: Mapping[str, Callable[[str], Any]] = {
     "data": _texts,
     "quality": _figures,
     "speed": _figures,
-    "states": _pairs,
+    "states": _states,
     "sha256": _text,
 }
 """How each field is read from its metadata text; a field that ModelCard has no default for must be there."""

@@ -1,6 +1,6 @@
 """Pixels at a network's edges: casting, scaling, layout and clipping put inside its graph."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -22,6 +22,7 @@ def with_pixel_edges(core: onnx.ModelProto, dtype: str, attention: bool = False)
     `dtype`: "uint8" or "uint16"; raises UsageError for another one. `attention`: the core's attention map,
     scaled as the pixels are, comes as a fourth channel; without it nothing is computed for such a map.
     Results are rounded half to even. The casts stand at the very edge, where each runtime takes them.
+    States of a recurrent network stay as they are, inputs and outputs after the pixels in the core's order.
     """
     if dtype not in _TYPES:
         raise UsageError(f"there are no pixels of dtype {dtype!r}; derain takes {' and '.join(_TYPES)}")
@@ -30,16 +31,18 @@ def with_pixel_edges(core: onnx.ModelProto, dtype: str, attention: bool = False)
     model.CopyFrom(core)
     graph = model.graph
     inside = list(graph.node)
+    states = [end for end in graph.output if end.name not in (OUTPUT, ATTENTION)]
     if not attention and any(end.name == ATTENTION for end in graph.output):
-        inside = _nodes_for(OUTPUT, inside)  # ONNX Runtime computes what nobody asks for
+        # ONNX Runtime computes what nobody asks for.
+        inside = _nodes_for([OUTPUT, *(end.name for end in states)], inside)
     nodes = [*_way_in(element), *inside, *_way_out(element, attention)]
-    weights = [end for end in graph.input if end.name != INPUT]
+    others = [end for end in graph.input if end.name != INPUT]
     del graph.node[:], graph.input[:], graph.output[:]
     graph.node.extend(nodes)
     graph.initializer.extend(_constants(peak))
-    graph.input.extend([helper.make_tensor_value_info(PIXELS_IN, element, (*_SHAPE, 3)), *weights])
+    graph.input.extend([helper.make_tensor_value_info(PIXELS_IN, element, (*_SHAPE, 3)), *others])
     shape = (*_SHAPE, 4 if attention else 3)
-    graph.output.append(helper.make_tensor_value_info(PIXELS_OUT, element, shape))
+    graph.output.extend([helper.make_tensor_value_info(PIXELS_OUT, element, shape), *states])
     return model
 
 
@@ -64,9 +67,9 @@ def _way_out(element: int, attention: bool) -> list[onnx.NodeProto]:
     ]
 
 
-def _nodes_for(tensor: str, nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Those of `nodes`, in their order, that `tensor` is made by."""
-    asked, kept = {tensor}, []
+def _nodes_for(tensors: Iterable[str], nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """Those of `nodes`, in their order, that `tensors` are made by."""
+    asked, kept = set(tensors), []
     for node in reversed(nodes):
         if asked.intersection(node.output):
             kept.append(node)

@@ -1,5 +1,6 @@
 """The seam between frames and the runtime that restores them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,9 +11,16 @@ import numpy.typing as npt
 
 from derain.engines.card import ModelCard
 from derain.engines.errors import UsageError
+from derain.engines.modelfile import StateSpec
 
 Pixels: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 """RGB pixels, uint8 in 0..255 or uint16 in 0..65535, C-contiguous; each use names its shape."""
+
+State: TypeAlias = npt.NDArray[np.float32]
+"""What a recurrent network remembers: (N, C, H / scale, W / scale), C-contiguous, zero for a first frame."""
+
+States: TypeAlias = Sequence[tuple[State, State]]
+"""For each state of a network the array it is read from and the one that its successor is written to."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +63,19 @@ class Engine(Protocol):
         """Of what it gives: 3, or 4 where it was opened with its attention map."""
         ...
 
-    def infer(self, batch: Pixels, out: Pixels | None = None) -> Pixels:
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        """What it remembers from frame to frame; nothing where it is not recurrent."""
+        ...
+
+    def infer(self, batch: Pixels, out: Pixels | None = None, states: States = ()) -> Pixels:
         """Restores `batch`, (N, H, W, 3) RGB of the engine's dtype; (N, H, W, channels) of it come back.
 
         The first three channels are RGB. The fourth is the attention map, from 0 where the network sees no
         rain to the dtype's greatest value. H and W must be multiples of `card.multiple_of` (the tiler pads
-        by reflection and crops). `out`, where given, receives the result and is returned. Raises DerainError
-        on a failure.
+        by reflection and crops). `out`, where given, receives the result and is returned. `states`: a pair
+        for each of the engine's, of `StateSpec.shape(N, H, W)`, that share no memory; what is read stays as
+        it is, so that a call that failed can be made again. Raises DerainError on a failure.
         """
         ...
 

@@ -1,11 +1,14 @@
 """The backend "onnxruntime": runs on every machine it has a wheel for."""
 
 import importlib
+from collections.abc import Callable
 from typing import Any
+
+import numpy.typing as npt
 
 from derain.engines.base import GraphEngine, choose_precision, failure, one_line
 from derain.engines.edges import PIXELS_IN, PIXELS_OUT, with_pixel_edges
-from derain.engines.engine import EngineOptions, Pixels
+from derain.engines.engine import EngineOptions, Pixels, States
 from derain.engines.modelfile import ModelFile
 
 
@@ -45,13 +48,13 @@ class OnnxRuntimeEngine(GraphEngine):
             raise failure(error, f"onnxruntime can't compile the model {model.path}") from error
         self._binding = self._session.io_binding()
 
-    def _run(self, batch: Pixels, out: Pixels) -> None:
+    def _run(self, batch: Pixels, out: Pixels, states: States) -> None:
         try:
-            for bind, name, pixels in (
-                (self._binding.bind_input, PIXELS_IN, batch),
-                (self._binding.bind_output, PIXELS_OUT, out),
-            ):
-                bind(name, "cpu", 0, pixels.dtype, pixels.shape, pixels.ctypes.data)
+            _bind(self._binding.bind_input, PIXELS_IN, batch)
+            _bind(self._binding.bind_output, PIXELS_OUT, out)
+            for pair, (read, written) in zip(self.card.states, states, strict=True):
+                _bind(self._binding.bind_input, pair.taken, read)
+                _bind(self._binding.bind_output, pair.given, written)
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # its errors have no base class of their own
             doing = f"onnxruntime failed on a batch of shape {batch.shape} with the model {self.card.name!r}"
@@ -59,6 +62,11 @@ class OnnxRuntimeEngine(GraphEngine):
 
     def _free(self) -> None:
         del self._binding, self._session
+
+
+def _bind(bind: Callable[..., None], name: str, array: npt.NDArray[Any]) -> None:
+    """Has the session use `array` itself."""
+    bind(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
 
 def _session_options(ort: Any, options: EngineOptions) -> Any:

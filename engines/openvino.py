@@ -9,7 +9,7 @@ from typing import Any
 from derain.engines import cache
 from derain.engines.base import GraphEngine, choose_precision, failure, one_line
 from derain.engines.edges import with_pixel_edges
-from derain.engines.engine import EngineOptions, Pixels
+from derain.engines.engine import EngineOptions, Pixels, States
 from derain.engines.modelfile import ModelFile
 
 KEPT_SHAPES = 4
@@ -96,7 +96,8 @@ class OpenVINOEngine(GraphEngine):
         wanted = "" if shape is None else f" for batches of shape {shape}"
         try:
             if shape is not None:
-                model.reshape(list(shape))
+                states = [list(spec.shape(*shape[:3])) for spec in self.states]
+                model.reshape(dict(enumerate([list(shape), *states])))
             return self._core.compile_model(model, "CPU", self._config)
         except (RuntimeError, MemoryError) as error:
             raise failure(error, f"openvino can't compile the model {self.card.name!r}{wanted}") from error
@@ -117,11 +118,14 @@ class OpenVINOEngine(GraphEngine):
                 return
             self._requests.popitem(last=False)
 
-    def _run(self, batch: Pixels, out: Pixels) -> None:
+    def _run(self, batch: Pixels, out: Pixels, states: States) -> None:
         request = self._request(batch.shape)
         try:
-            request.set_input_tensor(self._ov.Tensor(batch, shared_memory=True))
-            request.set_output_tensor(self._ov.Tensor(out, shared_memory=True))
+            request.set_input_tensor(0, self._ov.Tensor(batch, shared_memory=True))
+            request.set_output_tensor(0, self._ov.Tensor(out, shared_memory=True))
+            for number, (read, written) in enumerate(states, 1):  # names may be lost in compiling
+                request.set_input_tensor(number, self._ov.Tensor(read, shared_memory=True))
+                request.set_output_tensor(number, self._ov.Tensor(written, shared_memory=True))
             request.infer()
         except (RuntimeError, MemoryError) as error:
             doing = f"openvino failed on a batch of shape {batch.shape} with the model {self.card.name!r}"

@@ -1,6 +1,6 @@
 """The Python way in: open a derainer, give it arrays, pictures or a video."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
@@ -15,6 +15,7 @@ from derain.engines.card import ModelCard
 from derain.engines.engine import EngineOptions, Pixels
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.registry import open_engine
+from derain.pipeline.continuity import Continuity
 from derain.pipeline.frame import Frame
 from derain.pipeline.images import Image
 from derain.pipeline.restore import Restorer, TileChoice, attention_of, check_strength, rgb_of
@@ -27,7 +28,8 @@ class Derainer:
     `model`: a shipped name, "auto", or the path of a .onnx file. `backend`, `precision`, `threads`,
     `cache_dir`: see EngineOptions. `tile`: "auto", "none", or the pixels a side that a tile reads.
     `strength`: 0 gives back the rainy pixels, 1 the restored ones. `attention`: True for `with_attention`.
-    One thread at a time.
+    One thread at a time. Arrays and pictures stand alone, whatever came before, also where the network is a
+    recurrent one, which remembers earlier frames; it does so in `video` and in `sequence`, each for itself.
 
     Raises UsageError for a value that can't be, an attention map that the model does not give for one, and
     DerainError where no backend runs the model.
@@ -107,6 +109,16 @@ class Derainer:
         restored = self(cv2.cvtColor(image.pixels, cv2.COLOR_GRAY2RGB))
         return replace(image, pixels=cv2.cvtColor(restored, cv2.COLOR_RGB2GRAY))
 
+    def sequence(self, pictures: Iterable[Pixels]) -> Iterator[Pixels]:
+        """Yields each of `pictures` restored: frames that follow one another, as a call takes and gives them.
+
+        A recurrent network remembers those before, but not those before a cut or of another size.
+        """
+        restore = self._following()
+        for pixels in pictures:
+            check_pixels("pixels", pixels)
+            yield restore(Frame(pixels, None, Fraction(1)))
+
     def video(
         self,
         path: str | Path,
@@ -122,9 +134,27 @@ class Derainer:
         return self._frames(FileSource(path, start, duration, as_progressive))
 
     def _frames(self, source: FileSource) -> Iterator[Frame]:
+        restore = self._following()
         with source:
             for frame in source:
-                yield replace(frame, pixels=self(frame.pixels))
+                yield replace(frame, pixels=restore(frame))
+
+    def _following(self) -> Callable[[Frame], Pixels]:
+        """Restores the colours of frames of one source, one after another."""
+        restorers: dict[str, Restorer] = {}
+        continuity = Continuity()
+
+        def restore(frame: Frame) -> Pixels:
+            dtype = frame.pixels.dtype.name
+            engine = self._restorer(dtype).engine
+            if dtype not in restorers:
+                restorers[dtype] = Restorer(engine, self._tile, self._strength, sequence=True)
+            restorer = restorers[dtype]
+            if restorer.remembers and continuity.broken_at(frame):
+                restorer.reset()
+            return rgb_of(restorer(frame.pixels))
+
+        return restore
 
     def _restorer(self, dtype: str) -> Restorer:
         """The restorer for pixels of `dtype`; the network is compiled when the first of them come."""

@@ -27,7 +27,8 @@ class Frame:
     """One picture.
 
     `pixels`: (H, W, 3) RGB, uint8 or uint16 full range, C-contiguous, display-referred as decoded.
-    `pts` and `duration` count `time_base` seconds; pts None where the stream has none.
+    `pts` and `duration` count `time_base` seconds; pts None where the stream has none. `held`: it stands in
+    for a damaged one.
     """
 
     pixels: Pixels
@@ -36,6 +37,7 @@ class Frame:
     duration: int = 0
     colour: Colour = field(default_factory=Colour)
     side_data: dict[str, Any] = field(default_factory=dict)
+    held: bool = False
 
     @property
     def time(self) -> float | None:

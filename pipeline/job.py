@@ -75,10 +75,11 @@ def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
         check_files(job)
         outputs = open_outputs(job, source, stack)
         engine = stack.enter_context(open_engine(job.model, engine_options(job, source.info)))
-        restorer = Restorer(engine, job.tile, job.strength)
+        restorer = Restorer(engine, job.tile, job.strength, sequence=True)
+        forget = restorer.reset if restorer.remembers else None
         facts = gather(job, source, engine)
         teller.start(facts)
-        report = run(source, restorer, outputs, expected=facts.frames, tell=teller.update)
+        report = run(source, restorer, outputs, expected=facts.frames, tell=teller.update, forget=forget)
         teller.end(end_of_report(report, job.files))
     return report
 

@@ -8,7 +8,8 @@ start     input, outputs, model, model_version, backend, precision, tiles, width
 progress  frames (written), expected, held, seconds, fps (lately), eta,
           stages: {decode, restore, encode: {p50_ms, p99_ms}}
 end       status (done, short, interrupted or failed), exit_code, message, files (those that now exist),
-          frames, held, seconds, fps, stages; these five are null where the run never started
+          frames, held, seconds, fps, stages; these five are null where the run never started;
+          resets, of a recurrent network only: how often it began anew (a cut, a gap, damage)
 
 Each line has `event`, its name. `end` comes exactly once, and last; where the command line itself is wrong
 nothing comes but the exit code 2 and a sentence on stderr.
@@ -168,6 +169,8 @@ class JsonTeller(QuietTeller):
         """The end event."""
         report = end.report
         done = {name: getattr(report, name, None) for name in ("frames", "held", "seconds", "fps")}
+        if report is not None and report.resets is not None:
+            done["resets"] = report.resets
         stages = None if report is None else milliseconds(report.stages)
         fields = {"status": end.status, "exit_code": end.exit_code, "message": end.message}
         self._lines.write(
@@ -178,6 +181,11 @@ class JsonTeller(QuietTeller):
 def counted(frames: int) -> str:
     """ "1 frame", "2 frames"."""
     return f"{frames} frame" if frames == 1 else f"{frames} frames"
+
+
+def times(count: int) -> str:
+    """ "once", "2 times"."""
+    return "once" if count == 1 else f"{count} times"
 
 
 def choose(as_json: bool, quiet: bool) -> Teller:
@@ -203,10 +211,10 @@ def end_of(error: BaseException) -> End:
 def end_of_report(report: Report, files: tuple[Path, ...]) -> End:
     """The end of a run that came through, in one line."""
     held = f", {report.held} held because they were damaged" if report.held else ""
+    resets = f", the network begun anew {times(report.resets)}" if report.resets else ""
     where = ", ".join(str(path) for path in files)
-    message = (
-        f"{counted(report.frames)} in {report.seconds:.1f} s ({report.fps:.1f} fps){held}, written to {where}"
-    )
+    rate = f"{report.seconds:.1f} s ({report.fps:.1f} fps)"
+    message = f"{counted(report.frames)} in {rate}{held}{resets}, written to {where}"
     if report.shortfall:
         return End("short", 1, message, files, report)
     return End("done", 0, message, files, report)

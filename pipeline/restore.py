@@ -10,6 +10,7 @@ import psutil
 from derain.engines.card import ModelCard, Tiling
 from derain.engines.engine import Engine, Pixels
 from derain.engines.errors import DerainError, MemoryShortError, UsageError
+from derain.pipeline.memory import Memory
 from derain.pipeline.tiling import TilePlan, round_up, smallest_tile
 
 TileChoice: TypeAlias = Literal["auto", "none"] | int
@@ -31,7 +32,8 @@ class Restorer:
     """Restores pixels of any height and width with an engine that the caller opened and closes.
 
     Plans and buffers are kept for the last shape seen, so that a video pays for them once. One thread at
-    a time.
+    a time. `sequence`: the pictures are frames of one source, one after another, and a recurrent network
+    remembers those before, until `reset` or a frame of another size; otherwise each stands alone.
 
     `tile`: see TileChoice. `strength`: 0 gives back the rainy pixels, 1 the restored ones, between them a
     blend. `batch`: how many tiles the engine gets at a time. Raises UsageError for values out of range, for
@@ -39,7 +41,13 @@ class Restorer:
     """
 
     def __init__(
-        self, engine: Engine, tile: TileChoice = "auto", strength: float = 1.0, batch: int = 1
+        self,
+        engine: Engine,
+        tile: TileChoice = "auto",
+        strength: float = 1.0,
+        batch: int = 1,
+        *,
+        sequence: bool = False,
     ) -> None:
         check_strength(strength)
         check_tile(tile, engine.card)
@@ -49,6 +57,7 @@ class Restorer:
         self.strength = strength
         self._tile = tile
         self._batch = batch
+        self._memory = Memory(engine.states, sequence)
         self._limit: int | None = None
         self._shape: tuple[int, ...] = ()
         self._dtype: np.dtype[np.unsignedinteger] | None = None
@@ -78,6 +87,15 @@ class Restorer:
         """How the last frame was cut; None before the first."""
         return self._plan if self._shape else None
 
+    @property
+    def remembers(self) -> bool:
+        """Whether what it gives for a frame depends on those before."""
+        return self._memory.lasts
+
+    def reset(self) -> None:
+        """Forgets the frames so far: the next is restored as a first one."""
+        self._memory.reset()
+
     def _blend(self, pixels: Pixels, out: Pixels) -> None:
         """Gives the colours of `out` what the strength leaves of the rainy ones."""
         if out.shape == pixels.shape:
@@ -93,12 +111,13 @@ class Restorer:
             except (MemoryError, MemoryShortError) as error:
                 self._back_off(error)
             else:
+                self._memory.turn()
                 return
 
     def _infer(self, pixels: Pixels, out: Pixels) -> None:
-        plan = self._plan
+        plan, memory = self._plan, self._memory
         if plan.aligned and pixels.flags.c_contiguous:
-            self.engine.infer(pixels[np.newaxis], out[np.newaxis])
+            self.engine.infer(pixels[np.newaxis], out[np.newaxis], memory.take(plan, plan.tiles))
             return
         self._make_buffers()
         last = max(len(plan.tiles) - self._batch, 0)
@@ -107,7 +126,8 @@ class Restorer:
             tiles = plan.tiles[min(start, last) : start + self._batch]
             for tile, read in zip(tiles, self._rainy, strict=True):
                 plan.read(pixels, tile, read)
-            self.engine.infer(self._rainy, self._restored)
+            self.engine.infer(self._rainy, self._restored, memory.take(plan, tiles))
+            memory.keep(plan, tiles)
             for tile, restored in zip(tiles, self._restored, strict=True):
                 plan.write(restored, tile, out)
 
@@ -123,6 +143,7 @@ class Restorer:
         self._plan = TilePlan.make(height, width, card.halo, card.multiple_of, tile)
         if not self._plan.whole:
             self._tell_tiles(height, width)
+        self._memory.prepare(self._plan)
         self._rainy = np.empty((0, *self._plan.read_shape, 3), pixels.dtype)
         self._shape, self._dtype = pixels.shape, pixels.dtype
 

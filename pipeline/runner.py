@@ -13,6 +13,7 @@ from typing import TypeAlias
 from derain.engines.engine import Pixels
 from derain.engines.errors import DerainError
 from derain.pipeline.channel import CancelledError, Channel
+from derain.pipeline.continuity import Continuity
 from derain.pipeline.frame import Frame
 from derain.pipeline.metrics import Metrics, Snapshot, StageTimes
 from derain.pipeline.sink import Sink
@@ -26,6 +27,7 @@ GRACE = 10.0
 """Seconds given to threads to leave once called off; one stuck inside a decoder is then left behind."""
 
 Restore: TypeAlias = Callable[[Pixels], Pixels]
+Forget: TypeAlias = Callable[[], None]
 Compose: TypeAlias = Callable[[Pixels, Pixels], Pixels]
 Tell: TypeAlias = Callable[[Snapshot], None]
 
@@ -54,7 +56,8 @@ class Report:
 
     `frames`: written. `held`: corrupt ones replaced by the last good one. `stages`: times by stage name.
     `latency`: seconds from decoded to written, `interval`: seconds between frames written, both (p50, p99).
-    `shortfall`: what the source promised and did not give, None where whole.
+    `shortfall`: what the source promised and did not give, None where whole. `resets`: how often a recurrent
+    network was made to begin anew, None for any other.
     """
 
     frames: int
@@ -64,6 +67,7 @@ class Report:
     latency: tuple[float, float]
     interval: tuple[float, float]
     shortfall: str | None = None
+    resets: int | None = None
 
     @property
     def fps(self) -> float:
@@ -100,15 +104,17 @@ def run(
     *,
     expected: int | None = None,
     tell: Tell | None = None,
+    forget: Forget | None = None,
 ) -> Report:
     """Restores every frame of `source` into every one of `outputs` and publishes them.
 
-    `tell` is called in the calling thread about ten times a second. The caller opens and closes source,
-    restorer and sinks. On a failure anywhere nothing is published and DerainError is raised with the original
-    error as its cause. Ctrl-C keeps what is written as partial files and raises Interrupted; a second one,
-    while that goes on, discards them. No thread outlives the call.
+    `tell` is called in the calling thread about ten times a second. `forget`, of a restorer that remembers
+    frames: called before one that does not follow those before it (see Continuity). The caller opens and
+    closes source, restorer and sinks. On a failure anywhere nothing is published and DerainError is raised
+    with the original error as its cause. Ctrl-C keeps what is written as partial files and raises
+    Interrupted; a second one, while that goes on, discards them. No thread outlives the call.
     """
-    return _Run(source, restorer, outputs, Metrics(expected)).go(tell)
+    return _Run(source, restorer, outputs, Metrics(expected), forget).go(tell)
 
 
 class _Stage(threading.Thread):
@@ -143,9 +149,15 @@ class _Run:
     """One run: its threads, its channels, and the first failure."""
 
     def __init__(
-        self, source: Source, restorer: Restore, outputs: Sequence[Output], metrics: Metrics
+        self,
+        source: Source,
+        restorer: Restore,
+        outputs: Sequence[Output],
+        metrics: Metrics,
+        forget: Forget | None = None,
     ) -> None:
         self._source, self._restorer, self._outputs, self._metrics = source, restorer, outputs, metrics
+        self._forget, self._resets, self._continuity = forget, 0, Continuity()
         self._decoded: Channel[_Decoded] = Channel(CAPACITY)
         self._restored: Channel[_Restored] = Channel(CAPACITY)
         self._failure: tuple[str, BaseException] | None = None
@@ -198,6 +210,9 @@ class _Run:
         meter = self._metrics.stages["restore"]
         for item in meter.wait.each(self._decoded):
             with meter.work.measure():
+                if self._forget is not None and self._continuity.broken_at(item.frame):
+                    self._forget()
+                    self._resets += 1
                 pixels = self._restorer(item.frame.pixels)
             with meter.wait.measure():
                 self._restored.put(_Restored(item.frame, pixels, item.at))
@@ -294,4 +309,5 @@ class _Run:
             latency=(metrics.latency.percentile(50), metrics.latency.percentile(99)),
             interval=(metrics.interval.percentile(50), metrics.interval.percentile(99)),
             shortfall=self._source.shortfall,
+            resets=None if self._forget is None else self._resets,
         )

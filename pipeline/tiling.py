@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from derain.engines.engine import Pixels
+from derain.engines.engine import Pixels, State
 from derain.engines.errors import UsageError
 
 Indices = npt.NDArray[np.intp]
@@ -41,7 +41,8 @@ class TilePlan:
 
     A network takes only multiples of some size, so the frame is continued by reflection at its right and
     bottom border; tiles begin at multiples of that size, so that a network sees each pixel in the phase in
-    which it would see it in the whole frame.
+    which it would see it in the whole frame. The states of a recurrent network are of the padded frame, at
+    1/scale of its size, where scale divides `multiple_of`; they are cut and put together as the frame is.
     """
 
     height: int
@@ -85,6 +86,11 @@ class TilePlan:
         """True where one tile is exactly the frame, so that the frame can be used in its place."""
         return self.read_shape == (self.height, self.width)
 
+    @property
+    def padded(self) -> tuple[int, int]:
+        """(height, width) of the frame continued to multiples of what the network takes."""
+        return len(self.rows), len(self.columns)
+
     def read(self, frame: Pixels, tile: Tile, out: Pixels) -> None:
         """Copies what `tile` reads of `frame` (height, width, 3) into `out` (*read_shape, 3)."""
         rows = self.rows[tile.top : tile.top + self.read_shape[0]]
@@ -102,6 +108,20 @@ class TilePlan:
         out[tile.keep_top : tile.keep_bottom, tile.keep_left : tile.keep_right] = restored[
             tile.keep_top - tile.top : tile.keep_bottom - tile.top,
             tile.keep_left - tile.left : tile.keep_right - tile.left,
+        ]
+
+    def state_read(self, state: State, tile: Tile, scale: int) -> State:
+        """What `tile` reads of the padded frame's `state` (C, height / scale, width / scale); a view."""
+        top, left = tile.top // scale, tile.left // scale
+        return state[:, top : top + self.read_shape[0] // scale, left : left + self.read_shape[1] // scale]
+
+    def state_write(self, part: State, tile: Tile, scale: int, state: State) -> None:
+        """Copies the core of `part`, as large as what `state_read` gives, to where it lies in `state`."""
+        top, left = tile.top // scale, tile.left // scale
+        rows = _scaled(tile.keep_top, tile.keep_bottom, self.height, self.padded[0], scale)
+        columns = _scaled(tile.keep_left, tile.keep_right, self.width, self.padded[1], scale)
+        state[:, slice(*rows), slice(*columns)] = part[
+            :, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left
         ]
 
     def split(self, frame: Pixels) -> Iterator[Pixels]:
@@ -148,6 +168,15 @@ def _spans(size: int, padded: int, read: int, halo: int, multiple_of: int) -> li
     seams = [min((earlier + read + later) // 2, size) for earlier, later in pairwise(starts)]
     spans = zip(starts, pairwise([0, *seams, size]), strict=True)
     return [(start, begin, end) for start, (begin, end) in spans if begin < end]
+
+
+def _scaled(begin: int, end: int, size: int, padded: int, scale: int) -> tuple[int, int]:
+    """Where a core `begin` to `end` of an axis lies in a state: the last goes to the padded end.
+
+    A seam that is no multiple of `scale` is rounded down. It still has a halo to both sides: it lies in the
+    middle of an even number of halves of `multiple_of`, and only one more than twice the halo makes it odd.
+    """
+    return begin // scale, (padded if end == size else end) // scale
 
 
 def _mirror(size: int, padded: int) -> Indices:

@@ -8,8 +8,9 @@ import numpy as np
 import onnx_models
 
 from derain.engines.card import ModelCard
-from derain.engines.engine import Pixels
+from derain.engines.engine import Pixels, States
 from derain.engines.errors import MemoryShortError
+from derain.engines.modelfile import StateSpec
 
 
 def invert(batch: Pixels) -> Pixels:
@@ -20,11 +21,12 @@ def invert(batch: Pixels) -> Pixels:
 class FakeEngine:
     """Applies `function` to batches; `shapes` are those it got, `batches` the arrays themselves.
 
-    `most`: pixels a call that it has memory for. `channels`: of what `function` gives.
+    `most`: pixels a call that it has memory for. `channels`: of what `function` gives. It is not recurrent.
     """
 
     backend = "fake"
     precision = "exact"
+    states: tuple[StateSpec, ...] = ()
 
     def __init__(
         self,
@@ -44,7 +46,8 @@ class FakeEngine:
     def shapes(self) -> list[tuple[int, ...]]:
         return [batch.shape for batch in self.batches]
 
-    def infer(self, batch: Pixels, out: Pixels | None = None) -> Pixels:
+    def infer(self, batch: Pixels, out: Pixels | None = None, states: States = ()) -> Pixels:
+        assert not states, "a network that is not recurrent takes none"
         if batch.size // 3 > self.most:
             raise MemoryShortError("the memory is gone")
         assert batch.flags.c_contiguous, "engines take contiguous batches"

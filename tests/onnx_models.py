@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from derain.engines.card import ModelCard, Tiling, weights_sha256, write_card
+from derain.engines.card import ModelCard, StatePair, Tiling, weights_sha256, write_card
 
 Weights = npt.NDArray[np.float32]
 
@@ -96,6 +96,47 @@ def attentive(folder: Path, name: str = "attentive", kernel: int = 1, **card: An
     return save(model, folder, replace(CARD, **{"name": name, "halo": kernel // 2, **card}))
 
 
+def recurrent(
+    folder: Path, name: str = "recurrent", factor: int = 4, attention: bool = False, **card: Any
+) -> Path:
+    """Takes away what it remembers of the frames before, in two states; multiple_of = factor.
+
+    memory_next = half the mean of 3x3 cells of `memory` and half the mean of factor x factor rainy pixels;
+    redness_next = half of `redness` (at full size) and half of red. restored = rainy less half of
+    memory_next, spread to pixels, and half of redness_next, which is the attention map where one is wanted.
+    """
+    spread = np.ones((3, 1, factor, factor), np.float32)
+    blur = np.full((3, 1, 3, 3), 0.5 / 9, np.float32)
+    values = {"spread": spread, "blur": blur, "half": np.array(0.5, np.float32)}
+    node = helper.make_node
+    nodes = [
+        node("AveragePool", ["rainy"], ["means"], kernel_shape=[factor] * 2, strides=[factor] * 2),
+        node("Mul", ["means", "half"], ["half_means"]),
+        node("Conv", ["memory", "blur"], ["blurred"], pads=[1] * 4, group=3),
+        node("Add", ["blurred", "half_means"], ["memory_next"]),
+        node("ConvTranspose", ["memory_next", "spread"], ["wide"], strides=[factor] * 2, group=3),
+        node("Mul", ["wide", "half"], ["rain"]),
+        node("Sub", ["rainy", "rain"], ["drier"]),
+        node("Split", ["rainy"], ["red", "green", "blue"], axis=1),
+        node("Add", ["red", "redness"], ["both"]),
+        node("Mul", ["both", "half"], ["redness_next"]),
+        node("Mul", ["redness_next", "half"], ["drops"]),
+        node("Sub", ["drier", "drops"], ["restored"]),
+    ]
+    shapes = {"memory": ("N", 3, "h", "w"), "redness": ("N", 1, "H", "W")}
+    read = [helper.make_tensor_value_info(key, TensorProto.FLOAT, shape) for key, shape in shapes.items()]
+    tensors = [numpy_helper.from_array(value, key) for key, value in values.items()]
+    model = make(nodes, tensors, further=read)
+    if attention:
+        model.graph.node.append(node("Identity", ["redness_next"], ["attention"]))
+        add_output(model, "attention", ("N", 1, "H", "W"))
+    for key, shape in shapes.items():
+        add_output(model, f"{key}_next", shape)
+    states = (StatePair("memory", "memory_next", factor), StatePair("redness", "redness_next", 1))
+    facts = {"name": name, "halo": 2 * factor - 1, "multiple_of": factor, "states": states, **card}
+    return save(model, folder, replace(CARD, **facts))
+
+
 def add_output(
     model: onnx.ModelProto, name: str, shape: Sequence[int | str], dtype: int = TensorProto.FLOAT
 ) -> None:
@@ -122,10 +163,11 @@ def make(
     names: tuple[str, str] = ("rainy", "restored"),
     shape: Sequence[int | str] = ("N", 3, "H", "W"),
     dtype: int = TensorProto.FLOAT,
+    further: Sequence[onnx.ValueInfoProto] = (),
 ) -> onnx.ModelProto:
-    """A checked model of one input and one output of the same shape and dtype."""
+    """A checked model of one input, one output of the same shape and dtype, and `further` inputs."""
     ends = [helper.make_tensor_value_info(name, dtype, shape) for name in names]
-    graph = helper.make_graph(list(nodes), "test", ends[:1], ends[1:], list(values))
+    graph = helper.make_graph(list(nodes), "test", [ends[0], *further], ends[1:], list(values))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
     return model

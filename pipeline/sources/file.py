@@ -100,7 +100,8 @@ class FileSource:
             else:
                 self.held += 1
                 good = good.copy()
-            yield Frame(good, decoded.pts - shift, self.info.time_base, decoded.duration, self.info.colour)
+            at, lasts, held = decoded.pts - shift, decoded.duration, decoded.picture is None
+            yield Frame(good, at, self.info.time_base, lasts, self.info.colour, held=held)
         self.shortfall = self._what_is_missing(decoder)
 
     def _decode(self) -> tuple[Decoder, Iterator[Decoded]]:

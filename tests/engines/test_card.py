@@ -10,7 +10,7 @@ import onnx_models
 import pytest
 from onnx import helper, numpy_helper
 
-from derain.engines.card import ModelCard, Tiling, read_card, weights_sha256, write_card
+from derain.engines.card import ModelCard, StatePair, Tiling, read_card, weights_sha256, write_card
 from derain.engines.errors import UsageError
 
 FULL = ModelCard(
@@ -27,7 +27,7 @@ FULL = ModelCard(
     data=("Rain100L (research only)", "own streaks"),
     quality={"Rain100L": "28.5 dB (+1.6)"},
     speed={"1280x720, 2 cores": "14 fps"},
-    states=(("hidden", "hidden_next"),),
+    states=(StatePair("hidden", "hidden_next", 4),),
 )
 
 
@@ -146,7 +146,9 @@ def test_bad_files(tmp_path: Path, make: Callable[[Path], Path], message: str) -
         ("removes", "[1]", "a JSON list of texts"),
         ("quality", "[]", "a JSON object of texts"),
         ("speed", '{"720p": 14}', "a JSON object of texts"),
-        ("states", '[["h"]]', "a JSON list of"),
+        ("states", '[["h", "h_next"]]', "a JSON list of states [input, output, scale]"),
+        ("states", '[["h", "h_next", 0]]', "a JSON list of"),
+        ("states", '[["h", "h_next", true]]', "a JSON list of"),
         ("states", "1", "a JSON list of"),
     ],
 )

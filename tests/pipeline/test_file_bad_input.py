@@ -172,6 +172,7 @@ def test_corrupt_packets_hold_the_last_good_picture_at_its_time(
         wanted, found = list(good), list(source)
     assert [frame.time for frame in found] == [frame.time for frame in wanted]
     assert source.held == 3
+    assert [number for number, frame in enumerate(found) if frame.held] == [7, 8, 13]
     for number, last_good in ((7, 6), (8, 6), (13, 12)):
         assert np.array_equal(found[number].pixels, found[last_good].pixels)
     for number in (6, 9, 14, 19):

@@ -103,7 +103,7 @@ def recurrent(
 
     memory_next = half the mean of 3x3 cells of `memory` and half the mean of factor x factor rainy pixels;
     redness_next = half of `redness` (at full size) and half of red. restored = rainy less half of
-    memory_next, spread to pixels, and half of redness_next, which is the attention map where one is wanted.
+    memory_next, spread to pixels, and half of `redness`; redness_next is the attention map, if one is wanted.
     """
     spread = np.ones((3, 1, factor, factor), np.float32)
     blur = np.full((3, 1, 3, 3), 0.5 / 9, np.float32)
@@ -120,7 +120,7 @@ def recurrent(
         node("Split", ["rainy"], ["red", "green", "blue"], axis=1),
         node("Add", ["red", "redness"], ["both"]),
         node("Mul", ["both", "half"], ["redness_next"]),
-        node("Mul", ["redness_next", "half"], ["drops"]),
+        node("Mul", ["redness", "half"], ["drops"]),
         node("Sub", ["drier", "drops"], ["restored"]),
     ]
     shapes = {"memory": ("N", 3, "h", "w"), "redness": ("N", 1, "H", "W")}

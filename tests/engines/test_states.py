@@ -42,9 +42,9 @@ def expected(rainy: Floats, memory: Floats, redness: Floats) -> tuple[Floats, Fl
     means = planes.reshape(n, c, h, 4, w, 4).mean(axis=(3, 5))
     around = np.pad(memory, ((0, 0), (0, 0), (1, 1), (1, 1)))
     blurred = np.mean([around[:, :, y : y + h, x : x + w] for y in range(3) for x in range(3)], axis=0)
-    memory, redness = (means + blurred) / 2, (planes[:, :1] + redness) / 2
+    memory = (means + blurred) / 2
     restored = planes - memory.repeat(4, axis=2).repeat(4, axis=3) / 2 - redness / 2
-    return restored.clip(0, 1).transpose(0, 2, 3, 1), memory, redness
+    return restored.clip(0, 1).transpose(0, 2, 3, 1), memory, (planes[:, :1] + redness) / 2
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])

@@ -17,6 +17,7 @@ class GraphEngine(ABC):
 
     backend: ClassVar[str]
     precision: str
+    precision_reason: str = ""
 
     def __init__(self, model: ModelFile, options: EngineOptions) -> None:
         self.card: ModelCard = model.card
@@ -108,6 +109,11 @@ def _check_state(name: str, state: State, shape: tuple[int, ...]) -> None:
             f"the engine got the state {name!r} as {state.dtype} of shape {state.shape}; it takes float32 of "
             f"shape {shape}, C-contiguous and writeable"
         )
+
+
+def precisions_of(card: ModelCard, able: tuple[str, ...]) -> tuple[str, ...]:
+    """What a backend that is `able` to run fp32 networks in these can run this one in."""
+    return able if card.precision == "fp32" else (card.precision,)
 
 
 def choose_precision(backend: str, asked: str, takes: tuple[str, ...]) -> str:

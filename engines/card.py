@@ -17,6 +17,10 @@ PREFIX = "derain."
 """Begins the name of each metadata entry that belongs to the card."""
 
 
+PRECISIONS = ("fp32", "int8")
+"""What a model file may be in; fp32 is run in others too, as the backend takes."""
+
+
 class Tiling(StrEnum):
     """EXACT: tiles with the card's halo equal the whole frame. APPROXIMATE: nearly. WHOLE_FRAME: no tiles."""
 
@@ -43,6 +47,7 @@ class ModelCard:
     `halo`: receptive-field radius in pixels. `multiple_of`: heights and widths it takes.
     `removes`: "streaks", "drops". `quality`: measured figures by set, e.g. {"Rain100L": "28.5 dB (+1.6)"}.
     `states`: those of a recurrent network, in the order of its tensors; empty for a single-frame one.
+    `precision`: of PRECISIONS, what its numbers are. `calibration`: what an INT8 network was quantised on.
     `sha256`: of the weights (graph initialisers), filled on export.
     """
 
@@ -60,6 +65,8 @@ class ModelCard:
     quality: dict[str, str] = field(default_factory=dict)
     speed: dict[str, str] = field(default_factory=dict)
     states: tuple[StatePair, ...] = ()
+    precision: str = "fp32"
+    calibration: str = ""
     sha256: str = ""
 
 
@@ -209,6 +216,12 @@ def _tiling(value: str) -> Tiling:
         raise _BadValueError(", ".join(Tiling)) from error
 
 
+def _precision(value: str) -> str:
+    if value not in PRECISIONS:
+        raise _BadValueError(" or ".join(PRECISIONS))
+    return value
+
+
 PARSERS: Mapping[str, Callable[[str], Any]] = {
     "name": _name,
     "version": _name,
@@ -224,6 +237,8 @@ PARSERS: Mapping[str, Callable[[str], Any]] = {
     "quality": _figures,
     "speed": _figures,
     "states": _states,
+    "precision": _precision,
+    "calibration": _text,
     "sha256": _text,
 }
 """How each field is read from its metadata text; a field that ModelCard has no default for must be there."""

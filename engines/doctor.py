@@ -10,7 +10,7 @@ import av
 import av.codec
 import cv2
 
-from derain.engines import cache, openvino, registry
+from derain.engines import cache, models, openvino, precision, registry
 from derain.engines.machine import PACKAGES, Machine, installed, look
 from derain.engines.registry import BackendStatus
 
@@ -19,7 +19,7 @@ CODECS = {"H.264": "h264", "H.265": "hevc", "VP9": "vp9", "AV1": "av1"}
 
 @dataclass(frozen=True)
 class FasterWay:
-    """A way to run networks faster than here and now, and what stands in its way on this machine."""
+    """A way to run networks faster, and what stands in its way on this machine; nothing where it is taken."""
 
     name: str
     not_taken: tuple[str, ...]
@@ -76,7 +76,7 @@ def faster_ways(machine: Machine) -> tuple[FasterWay, ...]:
     return (
         FasterWay("TensorRT on an NVIDIA GPU", _against_tensorrt(machine)),
         FasterWay("OpenVINO on an Intel GPU", _against_intel_gpu()),
-        FasterWay("INT8 on the CPU", ("this version of derain ships no INT8 network",)),
+        FasterWay("INT8 on the CPU", _against_int8()),
         FasterWay("bf16 on the CPU", (_against_bf16(),)),
     )
 
@@ -95,6 +95,18 @@ def _against_intel_gpu() -> tuple[str, ...]:
     devices = openvino.core().available_devices
     if not any(device.startswith("GPU") for device in devices):
         reasons.insert(0, f"OpenVINO sees no GPU (it sees {', '.join(devices)})")
+    return tuple(reasons)
+
+
+def _against_int8() -> tuple[str, ...]:
+    """Nothing where the shipped networks run in INT8."""
+    if unavailable := openvino.unavailable():
+        return (unavailable,)
+    reasons = []
+    if not any(models.int8_of(path).exists() for path in models.shipped()):
+        reasons.append("this version of derain ships no INT8 network (derain quantise makes one)")
+    if not precision.able():
+        reasons.append("the processor has no VNNI, or the system does not tell")
     return tuple(reasons)
 
 

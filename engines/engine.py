@@ -58,6 +58,9 @@ class Engine(Protocol):
     @property
     def precision(self) -> str: ...
 
+    precision_reason: str
+    """Why it runs in that precision, in words; "" where it was asked for."""
+
     @property
     def channels(self) -> int:
         """Of what it gives: 3, or 4 where it was opened with its attention map."""

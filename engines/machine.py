@@ -26,6 +26,9 @@ FEATURES = {
 }
 """What networks run faster with: the Linux kernel's name for it, and ours."""
 
+INT8_FEATURES = ("AVX-VNNI", "AVX512-VNNI", "AMX-INT8")
+"""Of FEATURES: with one of them INT8 is fast. OpenVINO calls all processors able, and runs it on all."""
+
 _CPUINFO = Path("/proc/cpuinfo")
 
 

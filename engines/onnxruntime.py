@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from derain.engines.base import GraphEngine, choose_precision, failure, one_line
+from derain.engines.base import GraphEngine, choose_precision, failure, one_line, precisions_of
 from derain.engines.edges import PIXELS_IN, PIXELS_OUT, with_pixel_edges
 from derain.engines.engine import EngineOptions, Pixels, States
 from derain.engines.modelfile import ModelFile
@@ -37,7 +37,8 @@ class OnnxRuntimeEngine(GraphEngine):
 
     def __init__(self, model: ModelFile, options: EngineOptions) -> None:
         super().__init__(model, options)
-        self.precision = choose_precision(self.backend, options.precision, ("fp32",))
+        takes = precisions_of(model.card, ("fp32",))
+        self.precision = choose_precision(self.backend, options.precision, takes)
         ort = runtime()
         graph = with_pixel_edges(model.graph, options.dtype, options.attention).SerializeToString()
         try:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import Any
 
 from derain.engines import cache
-from derain.engines.base import GraphEngine, choose_precision, failure, one_line
+from derain.engines.base import GraphEngine, choose_precision, failure, one_line, precisions_of
 from derain.engines.edges import with_pixel_edges
 from derain.engines.engine import EngineOptions, Pixels, States
 from derain.engines.modelfile import ModelFile
@@ -16,7 +16,8 @@ KEPT_SHAPES = 4
 KEPT_PIXELS = 4_000_000
 """Compiled shapes that stay ready: so many, while their pixels together (some 70 bytes each) are not more."""
 
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+"""INT8 is in the graph; the hint is for what it leaves in floats."""
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16"}
 
 
@@ -67,7 +68,8 @@ class OpenVINOEngine(GraphEngine):
         super().__init__(model, options)
         self._ov = runtime()
         self._core = core()
-        self.precision = choose_precision(self.backend, options.precision, precisions(self._core))
+        takes = precisions_of(model.card, precisions(self._core))
+        self.precision = choose_precision(self.backend, options.precision, takes)
         self._config = self._configure(options)
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         graph = with_pixel_edges(model.graph, options.dtype, options.attention).SerializeToString()

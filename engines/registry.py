@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from derain.engines import models
+from derain.engines import models, precision
 from derain.engines.engine import Engine, EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.modelfile import ModelFile, check_attention, open_model
@@ -68,6 +68,7 @@ def availability() -> tuple[BackendStatus, ...]:
 def open_engine(model: str | Path, options: EngineOptions = EngineOptions()) -> Engine:  # noqa: B008
     """Opens `model` (a shipped name, "auto" for the default, or a path to a .onnx file), ready to run.
 
+    With the precision "auto" its INT8 file is taken where that is faster, see `precision.choose`.
     With the backend "auto" the first that opens is taken, and the log tells why others were not.
     Raises UsageError for a bad model or option, DerainError where no backend opens it.
     """
@@ -78,12 +79,14 @@ def open_engine(model: str | Path, options: EngineOptions = EngineOptions()) -> 
     refusals: list[tuple[Backend, DerainError]] = []
     for backend in candidates:
         try:
-            engine = backend.open(file, options)
+            chosen = precision.choose(file, backend.name, options.precision)
+            engine = backend.open(chosen.file, options)
         except DerainError as error:
             refusals.append((backend, error))
         else:
             for refused, reason in refusals:
                 log.warning("backend %s not taken: %s", refused.name, reason)
+            engine.precision_reason = chosen.why
             return engine
     raise _refused(file, refusals)
 
@@ -99,7 +102,7 @@ def _candidates(name: str) -> tuple[Backend, ...]:
 
 
 def _refused(file: ModelFile, refusals: list[tuple[Backend, DerainError]]) -> DerainError:
-    if len(refusals) == 1:
+    if len({str(error) for _, error in refusals}) == 1:
         return refusals[0][1]
     kind = UsageError if all(isinstance(error, UsageError) for _, error in refusals) else DerainError
     reasons = "; ".join(f"{backend.name}: {error}" for backend, error in refusals)

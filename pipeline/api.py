@@ -72,6 +72,11 @@ class Derainer:
         """The precision the backend runs it in."""
         return self._restorer("uint8").engine.precision
 
+    @property
+    def precision_reason(self) -> str:
+        """Why it is that precision, in words; "" where it was asked for."""
+        return self._restorer("uint8").engine.precision_reason
+
     def __call__(self, pixels: Pixels, out: Pixels | None = None) -> Pixels:
         """Restores `pixels`, (H, W, 3) RGB, uint8 in 0..255 or uint16 in 0..65535, of any size from 1x1.
 

@@ -21,6 +21,7 @@ COMMANDS: tuple[Entry, ...] = (
     ("train", "derain.train.commands.train", "train", "Train a network from a recipe."),
     ("networks", "derain.train.commands.networks", "train", "List the networks that can be trained."),
     ("export", "derain.train.commands.export", "train", "Write a trained network as ONNX with its card."),
+    ("quantise", "derain.train.commands.quantise", "train", "Write a network in INT8, calibrated on frames."),
     ("evaluate", "derain.benchmarks.evaluate", "", "Measure networks on pairs of pictures and clips."),
     ("synthesize", "derain.train.commands.synthesize", "", "Make rain on photos and videos."),
     ("datasets", "derain.train.commands.datasets", "", "List, check and build sets of pairs."),

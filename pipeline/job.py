@@ -163,6 +163,7 @@ def gather(job: VideoJob, source: FileSource, engine: Engine) -> Facts:
         width=source.info.width,
         height=source.info.height,
         frames=expected_frames(source, job.start, job.duration),
+        precision_reason=engine.precision_reason,
     )
 
 

@@ -4,7 +4,8 @@ People get lines on stderr: first what runs (model, backend, precision, tiles), 
 plain line every few seconds elsewhere, last what was done. Programs get JSON, one object a line, on stdout
 (`--json`), times in seconds unless the name says ms, unknown values null:
 
-start     input, outputs, model, model_version, backend, precision, tiles, width, height, frames (expected)
+start     input, outputs, model, model_version, backend, precision, tiles, width, height, frames (expected),
+          precision_reason (why that precision, "" where it was asked for)
 progress  frames (written), expected, held, seconds, fps (lately), eta,
           stages: {decode, restore, encode: {p50_ms, p99_ms}}
 end       status (done, short, interrupted or failed), exit_code, message, files (those that now exist),
@@ -50,14 +51,21 @@ class Facts:
     width: int
     height: int
     frames: int | None
+    precision_reason: str = ""
 
     def line(self) -> str:
         """One line for people."""
         frames = "" if self.frames is None else f", about {counted(self.frames)}"
         return (
-            f"model {self.model} {self.model_version}, {self.backend} {self.precision}, "
+            f"model {self.model} {self.model_version}, "
+            f"{self.backend} {in_words(self.precision, self.precision_reason)}, "
             f"tiles {self.tiles}, {self.width}x{self.height}{frames}"
         )
+
+
+def in_words(precision: str, reason: str) -> str:
+    """The precision, with why it was taken where it was not asked for."""
+    return f"{precision} ({reason})" if reason else precision
 
 
 @dataclass(frozen=True)

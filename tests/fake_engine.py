@@ -26,6 +26,7 @@ class FakeEngine:
 
     backend = "fake"
     precision = "exact"
+    precision_reason = ""
     states: tuple[StateSpec, ...] = ()
 
     def __init__(

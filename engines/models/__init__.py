@@ -9,10 +9,19 @@ DEFAULT = "realtime"
 """The shipped network that "auto" stands for."""
 
 
+INT8 = ".int8.onnx"
+"""Ends the name of a network's INT8 file, beside NAME.onnx."""
+
+
 def shipped() -> tuple[Path, ...]:
-    """The network files that came with the package, in the order of their names."""
+    """The network files that came with the package, in the order of their names; not their INT8 files."""
     folder = Path(str(files(__name__)))
-    return tuple(sorted(folder.glob("*.onnx")))
+    return tuple(sorted(path for path in folder.glob("*.onnx") if not path.name.endswith(INT8)))
+
+
+def int8_of(network: Path) -> Path:
+    """Where the INT8 file of the network at `network` is, if there is one."""
+    return network.with_name(network.stem + INT8)
 
 
 def find(name_or_path: str | Path) -> Path:

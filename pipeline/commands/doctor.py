@@ -35,7 +35,7 @@ def lines(report: Report) -> Iterator[str]:
         yield f"  {status.name}: {'works' if status.usable else status.reason}"
     yield "Faster, but not taken:"
     for way in report.faster:
-        yield f"  {way.name}: {'; '.join(way.not_taken)}"
+        yield f"  {way.name}: {'; '.join(way.not_taken) or 'taken'}"
     yield ""
     yield "Encoders:"
     yield from (f"  {_encoders(found)}" for found in report.encoders)

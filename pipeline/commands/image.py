@@ -21,7 +21,7 @@ from derain.pipeline.commands.options import (
 from derain.pipeline.image_job import Done, ImageJob, ImageReport, restore_images
 from derain.pipeline.json_lines import JsonLines
 from derain.pipeline.log import logging_to_stderr
-from derain.pipeline.progress import say
+from derain.pipeline.progress import in_words, say
 
 
 class Teller:
@@ -34,7 +34,8 @@ class Teller:
         """The first line."""
         card = derainer.card
         pictures = "1 picture" if count == 1 else f"{count} pictures"
-        say(f"model {card.name} {card.version}, {derainer.backend} {derainer.precision}, {pictures}")
+        precision = in_words(derainer.precision, derainer.precision_reason)
+        say(f"model {card.name} {card.version}, {derainer.backend} {precision}, {pictures}")
 
     def tell(self, done: Done) -> None:
         """A line for a picture; for a bad one always."""
@@ -75,7 +76,11 @@ class JsonTeller(Teller):
     def begin(self, derainer: Derainer, count: int) -> None:
         """The start event."""
         card = derainer.card
-        engine = {"backend": derainer.backend, "precision": derainer.precision}
+        engine = {
+            "backend": derainer.backend,
+            "precision": derainer.precision,
+            "precision_reason": derainer.precision_reason,
+        }
         self._lines.write(
             "start", {"model": card.name, "model_version": card.version, **engine, "images": count}
         )

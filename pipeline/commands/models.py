@@ -20,13 +20,14 @@ from derain.engines.modelfile import open_model
 class Listed:
     """One network; `default`: "auto" stands for it. `size`: of the file in bytes.
 
-    `attention`: whether it gives an attention map.
+    `attention`: whether it gives an attention map. `int8`: the same network in INT8, beside it.
     """
 
     path: Path
     size: int
     default: bool
     attention: bool
+    int8: Path | None
     card: ModelCard
 
 
@@ -52,7 +53,10 @@ def look_up(path: Path) -> Listed:
     """Reads a network's card; raises UsageError where it is not one that derain can feed."""
     model = open_model(path)
     default = path in models.shipped() and path.stem == models.DEFAULT
-    return Listed(path, path.stat().st_size, default, model.attention, model.card)
+    int8 = models.int8_of(path)
+    return Listed(
+        path, path.stat().st_size, default, model.attention, int8 if int8.exists() else None, model.card
+    )
 
 
 def facts(network: Listed) -> dict[str, str]:
@@ -62,6 +66,7 @@ def facts(network: Listed) -> dict[str, str]:
         "removes": ", ".join(card.removes),
         "quality": _figures(card.quality),
         "speed": _figures(card.speed),
+        "precision": _precision(network),
         "data": "; ".join(card.data),
         "licence": card.licence,
         "trained": _training(card),
@@ -94,6 +99,12 @@ def show(found: Sequence[Listed]) -> None:
 
 def _figures(figures: dict[str, Any]) -> str:
     return "; ".join(f"{name}: {figure}" for name, figure in figures.items())
+
+
+def _precision(network: Listed) -> str:
+    calibrated = f", calibrated on {network.card.calibration}" if network.card.calibration else ""
+    beside = f", and int8 in {network.int8.name}" if network.int8 else ""
+    return f"{network.card.precision}{calibrated}{beside}"
 
 
 def _training(card: ModelCard) -> str:

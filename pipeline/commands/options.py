@@ -79,7 +79,7 @@ network_options = together(
     click.option("--model", default="auto", metavar="NAME|FILE", help="A shipped network or a .onnx file."),
     click.option("--backend", default="auto", metavar="NAME", help="auto, openvino or onnxruntime."),
     click.option(
-        "--precision", default="auto", metavar="NAME", help="auto, fp32, or what the backend takes."
+        "--precision", default="auto", metavar="NAME", help="auto, fp32, int8, or what the backend takes."
     ),
     click.option("--threads", callback=whole_option(1, 1024), metavar="N", help="Threads of the network."),
 )

@@ -52,7 +52,7 @@ def test_a_video_is_restored_with_its_times(tmp_path: Path, capsys: pytest.Captu
     assert all(near(after, before // 2) for before, after in zip(rainy, clean, strict=True))
     assert times(tmp_path / "clean.mkv") == times(tmp_path / "rainy.mkv")
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("derain: model darker 1, openvino fp32, tiles auto (none), 64x48")
+    assert lines[0].startswith("derain: model darker 1, openvino fp32 (no darker.int8.onnx beside it), ")
     assert lines[-1].startswith("derain: 12 frames in ")
     assert lines[-1].endswith(f"written to {tmp_path / 'clean.mkv'}")
 

@@ -1,0 +1,40 @@
+"""`derain quantise MODEL OUTPUT --calibration FOLDER|VIDEO`."""
+
+from pathlib import Path
+
+import click
+
+from derain.engines import models
+from derain.pipeline.commands.options import name_option, number_option, path_option, whole_option
+from derain.train.commands.options import seed_option
+from derain.train.quantise import QuantiseOptions, quantise
+
+
+@click.command(name="quantise")
+@click.argument("model", callback=name_option)
+@click.argument("output", callback=path_option)
+@click.option(
+    "--calibration",
+    required=True,
+    callback=path_option,
+    metavar="FOLDER|VIDEO",
+    help="Rainy frames to calibrate on: pictures, or a video.",
+)
+@click.option(
+    "--frames", default="32", callback=whole_option(1, 10000), metavar="N", help="How many.  [default: 32]"
+)
+@click.option("--seed", default="0", callback=seed_option, metavar="N", help="Which ones.  [default: 0]")
+@click.option(
+    "--least",
+    default="38",
+    callback=number_option(0, 200),
+    metavar="DB",
+    help="PSNR to the fp32 network below which nothing is written.  [default: 38]",
+)
+def command(model: str, output: Path, calibration: Path, frames: int, seed: int, least: float) -> None:
+    """Write MODEL, a shipped network or a .onnx file, in INT8 to OUTPUT.
+
+    Named NAME.int8.onnx beside NAME.onnx, it is taken by itself on processors that are fast with it.
+    """
+    done = quantise(models.find(model), output, calibration, QuantiseOptions(frames, seed, least))
+    click.echo(f"{output}: {done.card.calibration}, {done.worst:.2f} dB on the worst")

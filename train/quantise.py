@@ -1,0 +1,183 @@
+"""fp32 -> INT8 after training: the same network with Q/DQ nodes, calibrated on real frames.
+
+What comes out is plain ONNX that OpenVINO compiles to INT8 and ONNX Runtime runs. All is symmetric (no zero
+point but 0), which is all that TensorRT takes; weights are so by channel. Nodes that no convolution follows
+(the gate, the residual, the clipping) stay fp32: they cost little, and their errors are the picture's.
+"""
+
+import importlib
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from derain.engines import openvino
+from derain.engines.card import ModelCard, weights_sha256, write_card
+from derain.engines.engine import EngineOptions, Pixels
+from derain.engines.errors import DerainError, UsageError
+from derain.engines.modelfile import INPUT, ModelFile, open_model
+from derain.engines.quality import psnr
+from derain.engines.registry import open_engine
+from derain.train.calibration import Chosen, choose
+
+HEAVY = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+"""What INT8 is for; NNCF quantises other nodes between them as far as they pass the integers on."""
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What was written. `decibels`: PSNR on RGB to the fp32 network, the mean over the held-out frames.
+
+    `worst`: that of the worst frame.
+    """
+
+    card: ModelCard
+    decibels: float
+    worst: float
+
+
+@dataclass(frozen=True)
+class QuantiseOptions:
+    """`frames`: to calibrate on, chosen by `seed`. `least`: PSNR to fp32 in dB, or nothing is written."""
+
+    frames: int = 32
+    seed: int = 0
+    least: float = 38.0
+
+
+def quantise(
+    model: Path, output: Path, calibration: Path, options: QuantiseOptions | None = None
+) -> Quantised:
+    """Writes `model` in INT8 to `output`, calibrated on frames of `calibration`, a folder or a video.
+
+    The same frames give the same file. Raises UsageError where the model, the frames or the output won't do,
+    DerainError where the result is further from fp32 than allowed, on frames that it was not calibrated on.
+    """
+    options = options or QuantiseOptions()
+    file = open_model(model)
+    check(file, output)
+    chosen = choose(calibration, options.frames, options.seed, file.card.multiple_of)
+    quantised = to_int8(file.graph, chosen.calibration)
+    temporary = output.with_name(f".{output.name}.tmp")
+    try:
+        card = write(quantised, file.card, temporary)
+        decibels = nearness(model, temporary, chosen.held_out)
+        mean, worst = float(np.mean(decibels)), float(min(decibels))
+        if mean < options.least:
+            raise DerainError(
+                f"{model} in INT8 is at {mean:.1f} dB to fp32, less than {options.least:g} dB, and was not "
+                "written; calibrate it on more frames, or on frames more like those it will restore"
+            )
+        card = write(quantised, replace(card, calibration=told(chosen, options.seed, mean)), temporary)
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Quantised(card, mean, worst)
+
+
+def check(file: ModelFile, output: Path) -> None:
+    """Raises UsageError for a network that can't be quantised, or an output that can't be written."""
+    if file.card.precision != "fp32":
+        raise UsageError(f"the model {file.path} is {file.card.precision} already; give the fp32 one")
+    if file.states:
+        raise UsageError(
+            f"the model {file.path} is recurrent; derain quantise takes networks of single frames so far"
+        )
+    if not output.parent.is_dir():
+        raise UsageError(f"there is no folder {output.parent} for {output.name}; make it first")
+    if output.resolve() == file.path.resolve():
+        raise UsageError(f"{output} is the model itself; give the INT8 one a name of its own")
+
+
+def to_int8(graph: onnx.ModelProto, frames: Sequence[Pixels]) -> onnx.ModelProto:
+    """A copy of `graph` with Q/DQ nodes; `frames`: (H, W, 3) uint8 to calibrate on."""
+    nncf = quantiser()
+    core = onnx.ModelProto()
+    core.CopyFrom(graph)
+    for number, node in enumerate(core.graph.node):
+        node.name = f"{node.op_type}_{number}"  # the ignored ones are told by name, and a name may be missing
+    light = [node.name for node in after_the_last(core.graph, HEAVY)]
+    if len(light) == len(core.graph.node):
+        raise UsageError(f"the network has nothing to quantise: none of its nodes is {', '.join(HEAVY)}")
+    with quiet():
+        quantised: onnx.ModelProto = nncf.quantize(
+            core,
+            nncf.Dataset(frames, lambda pixels: {INPUT: planes(pixels)}),
+            subset_size=len(frames),
+            preset=nncf.QuantizationPreset.PERFORMANCE,
+            # The slow one comes 2 dB nearer, and fails where a tensor goes to two last ones (nncf 3.4).
+            fast_bias_correction=True,
+            ignored_scope=nncf.IgnoredScope(names=light),
+        )
+    return quantised
+
+
+def after_the_last(graph: onnx.GraphProto, kinds: Sequence[str]) -> Iterator[onnx.NodeProto]:
+    """The nodes of which no node of `kinds` takes anything, however far down."""
+    feeding: set[str] = set()
+    for node in reversed(graph.node):
+        if node.op_type in kinds or feeding.intersection(node.output):
+            feeding.update(node.input)
+        else:
+            yield node
+
+
+def planes(pixels: Pixels) -> Any:
+    """(1, 3, H, W) float32 in 0..1 of (H, W, 3) uint8."""
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[np.newaxis], np.float32) / np.float32(255)
+
+
+def write(model: onnx.ModelProto, card: ModelCard, path: Path) -> ModelCard:
+    """Writes `model` with `card` as that of an INT8 network; returns the card as written."""
+    card = replace(card, precision="int8", sha256=weights_sha256(model))
+    write_card(model, card)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    return card
+
+
+def nearness(model: Path, quantised: Path, frames: Sequence[Pixels]) -> list[float]:
+    """PSNR in dB on RGB of what two files make of each frame, run as a user runs them."""
+    with (
+        open_engine(model, EngineOptions(precision="fp32")) as exact,
+        open_engine(quantised, EngineOptions(precision="int8")) as rough,
+    ):
+        return [psnr(rough.infer(frame[np.newaxis]), exact.infer(frame[np.newaxis]), 255) for frame in frames]
+
+
+def told(chosen: Chosen, seed: int, decibels: float) -> str:
+    """For the card: what it was calibrated on, and how near to fp32 it came."""
+    return (
+        f"{len(chosen.calibration)} frames of {chosen.name}, seed {seed}; "
+        f"{decibels:.2f} dB to fp32 on {len(chosen.held_out)} others"
+    )
+
+
+def quantiser() -> Any:
+    """The package nncf without its telemetry; UsageError where it is not installed."""
+    openvino.runtime()  # makes the telemetry's package impossible to import, for nncf too
+    try:
+        return importlib.import_module("nncf")
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"derain quantise needs the package {error.name!r}, which is not installed; "
+            'install it with: pip install "derain[train]"'
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Holds back what NNCF says of each step it takes; its bars go to stderr."""
+    logger = logging.getLogger("nncf")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -56,7 +56,7 @@ class RunFolder:
         """The curves as a picture and the card, of a described run on its way or at its end. The steps that
         are not reported yet are drawn too."""
         recipe = self.plan.recipe
-        self.starts[-1]["seconds"] = round(time.monotonic() - self.begun, 1)
+        self.starts[-1]["seconds"] = round(time.monotonic() - self.begun, 3)
         write_json(self.path / ENVIRONMENT, self.starts)
         rows = [*self.rows, *pending(state, self.plan)]
         title = f"{recipe.name}: {state.step:,} of {recipe.train.steps:,} steps"

@@ -110,7 +110,7 @@ def test_conv_lstm_equals_loops(steps: int) -> None:
 
 
 def test_one_step_is_refused_as_it_has_no_state() -> None:
-    with pytest.raises(ValueError, match="takes 2 steps and more, .* not 1"):
+    with pytest.raises(ValueError, match=r"takes 2 steps and more, .* not 1"):
         ConvLSTM(3, 1)
 
 

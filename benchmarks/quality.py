@@ -1,7 +1,6 @@
 """`derain bench quality`: our networks, others' and filters, by quality and milliseconds, in one run."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from derain.benchmarks.peers.classic import RAIN, Classic
 from derain.benchmarks.peers.critic import Critic
 from derain.benchmarks.peers.known import PEERS, Peer, loaded
 from derain.benchmarks.quality_chart import Kind, Panel, Point, chart
+from derain.benchmarks.turns import seconds_in_turns
 from derain.engines.card import ModelCard, read_card
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import UsageError
@@ -153,16 +153,7 @@ def ready(who: Field, critics: Sequence[Critic], threads: int) -> Iterator[list[
 
 def speeds(contestants: Sequence[Contestant], frame: RGB, frames: int) -> dict[str, Speed]:
     """By label, of `frames` frames in turns, after one that is not counted; of one for SLOW ones."""
-    for one in contestants:
-        one.restore(frame)
-    times: dict[str, list[float]] = {one.label: [] for one in contestants}
-    for _ in range(frames):
-        for one in contestants:
-            taken = times[one.label]
-            if not taken or taken[0] < SLOW:
-                began = time.perf_counter()
-                one.restore(frame)
-                taken.append(time.perf_counter() - began)
+    times = seconds_in_turns(contestants, frame, frames, SLOW)
     return {label: Speed(float(np.median(taken)) * 1e3, len(taken)) for label, taken in times.items()}
 
 

@@ -28,3 +28,15 @@ def _signals_as_in_a_terminal() -> None:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs without a chart of their curves, which takes longer than they do."""
     monkeypatch.setattr("derain.train.run_folder.chart", lambda rows, title: b"")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch seeded and in one thread: on tiny pictures threads only wait for one another."""
+    import torch  # noqa: PLC0415 - not every test needs it, and it is slow to import
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)

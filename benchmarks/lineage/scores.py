@@ -1,6 +1,5 @@
 """The exported networks side by side: figures on held-out pictures, and milliseconds a frame."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -19,6 +18,7 @@ from derain.benchmarks.evaluation.shelf import thumbnail
 from derain.benchmarks.evaluation.summary import models_of, summary
 from derain.benchmarks.lineage.systems import BILATERAL, MEDIAN
 from derain.benchmarks.peers.classic import RAIN
+from derain.benchmarks.turns import seconds_in_turns
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import UsageError
 from derain.engines.registry import open_engine
@@ -94,12 +94,5 @@ def measured(
 def frame_times(contestants: Sequence[Contestant], case: Case) -> dict[str, float]:
     """Milliseconds a frame of FRAME at the median, measured in turns, each once unmeasured before."""
     frame = np.asarray(cv2.resize(next(iter(case.moments())).rainy, FRAME), np.uint8)
-    for one in contestants:
-        one.restore(frame)
-    times: dict[str, list[float]] = {one.label: [] for one in contestants}
-    for _ in range(ROUNDS):
-        for one in contestants:
-            began = time.perf_counter()
-            one.restore(frame)
-            times[one.label].append(time.perf_counter() - began)
+    times = seconds_in_turns(contestants, frame, ROUNDS)
     return {label: float(np.median(taken)) * 1e3 for label, taken in times.items()}

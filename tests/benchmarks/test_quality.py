@@ -13,7 +13,7 @@ import torch
 from data_folder import data_folder
 from rainy_sets import RAIN, darker, psnr, rained, scene, write
 
-from derain.benchmarks import quality
+from derain.benchmarks import quality, turns
 from derain.benchmarks.evaluation.contest import Contestant
 from derain.benchmarks.peers import prenet
 from derain.benchmarks.peers.known import PEERS, loaded
@@ -153,7 +153,7 @@ def test_times_are_medians_taken_in_turns_and_slow_methods_are_timed_once(
 ) -> None:
     now, order = [0.0], list[str]()
     seconds = {"quick": iter((5.0, 0.01, 0.03, 0.02)), "slow": iter((30.0, 25.0))}
-    monkeypatch.setattr(quality, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(turns, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def by(name: str) -> Contestant:
         def restore(pixels: Pixels) -> Pixels:

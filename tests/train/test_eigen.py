@@ -1,7 +1,5 @@
 """Eigen's network of 2013: the paper's counts, mask and patches by loops, sections, losses, export."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -22,13 +20,7 @@ SMALL = 0.03
 BOTH = pytest.mark.parametrize("kind", [Eigen2013, Eigen2013Patch])
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def awake(network: Eigen2013) -> Eigen2013:

@@ -1,6 +1,5 @@
 """SPANet: the IRNN against a naive loop, table 4's designs, the losses by hand, the published weights."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +28,7 @@ from derain.train.steps import total
 SMALL = 0.125
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """On tiny pictures threads only wait for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def naive(x: Tensor, alpha: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """The GANs for water drops: the paper's layers, what each pixel and each patch sees, and what is exported."""
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeVar
 
@@ -24,13 +23,7 @@ TINY = 0.125
 Net = TypeVar("Net", bound=nn.Module)
 
 
-@pytest.fixture(autouse=True)
-def seeded() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def trained(network: Net) -> Net:

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from derain.engines.errors import UsageError
+from derain.train.degradations.joint_masks import Scale
 from derain.train.degradations.masks import QIAN_DIFFERENCE
 from derain.train.fields import GIVEN, build, ranged
 from derain.train.losses import adversarial, attentive_gan, daiam, eigen, spanet, water_gan
@@ -44,9 +45,10 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective(ABC):
-    """Of a network that trains alone. `apart`: it needs the masks of drops and of streaks each for itself."""
+    """Of a network that trains alone. `apart`: it needs the masks of drops and of streaks each for itself, in
+    that scale."""
 
-    apart: ClassVar[bool] = False
+    apart: ClassVar[Scale | None] = None
 
     @abstractmethod
     def terms(self, restored: Restored, batch: Batch, judge: Judge | None) -> Terms:
@@ -193,7 +195,7 @@ class Pix2Pix(Game):
 class DAiAM(Objective):
     """DAiAM 2021, eqs. 5 to 15."""
 
-    apart: ClassVar[bool] = True
+    apart: ClassVar[Scale | None] = "picture"
     alpha: float = ranged(0, default=0.8)
     beta1: float = ranged(0, default=1.0)
     beta2: float = ranged(0, default=0.3)

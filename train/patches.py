@@ -17,8 +17,8 @@ from torch.utils.data import IterableDataset
 from derain.engines.errors import DerainError
 from derain.train.datasets import read_rgb
 from derain.train.degradations.compose import make
-from derain.train.degradations.joint_masks import JointMasks, joint_masks
-from derain.train.degradations.masks import daiam, trains_rain
+from derain.train.degradations.joint_masks import MARKS, JointMasks, Scale, joint_masks
+from derain.train.degradations.masks import trains_rain
 from derain.train.degradations.mixture import sample
 from derain.train.degradations.rain import Map, Picture
 from derain.train.recipe import DataRecipe, Recipe
@@ -105,7 +105,8 @@ class RainyPatches(IterableDataset[Batch]):
     in turn: neither an interruption nor the number of workers changes what a run sees. Of each step's
     samples, which stand one after another, every process that trains along takes its share.
 
-    `first`: the number of the first batch. `apart`: batches have the masks of drops and streaks too.
+    `first`: the number of the first batch. `apart`: batches have the masks of drops and streaks too,
+    in that scale.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class RainyPatches(IterableDataset[Batch]):
         recipe: Recipe,
         first: int = 0,
         pairs: Sequence[Pair] = (),
-        apart: bool = False,
+        apart: Scale | None = None,
         share: Share = ALONE,
     ) -> None:
         self.paths, self.recipe, self.first = tuple(photos), recipe, first
@@ -155,7 +156,7 @@ class RainyPatches(IterableDataset[Batch]):
         if data.more_drops and rng.uniform() < data.more_drops:
             made = with_drops(rng, rainy, clean)
             rainy, attention = made.image, made.attention
-        kinds = of_one_kind(daiam(rainy, clean), data.pairs_rain) if self.apart else None
+        kinds = of_one_kind(MARKS[self.apart](rainy, clean), data.pairs_rain) if self.apart else None
         return sample_of(rainy, clean, attention, kinds)
 
     def of_photo(self, rng: np.random.Generator, clean: Picture) -> Batch:
@@ -163,7 +164,7 @@ class RainyPatches(IterableDataset[Batch]):
         height, width = clean.shape[:2]
         shot = sample(rng, height, width, self.recipe.data.shares)
         made = make(clean, shot)
-        kinds = joint_masks(clean, shot) if self.apart else None
+        kinds = joint_masks(clean, shot, scale=self.apart) if self.apart else None
         return sample_of(made.rainy.image, made.clean, made.rainy.attention, kinds)
 
     def __iter__(self) -> Iterator[Batch]:

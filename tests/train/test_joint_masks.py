@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from derain.train.degradations import jrsrd, masks, raindrops, streaks
+from derain.train.degradations import dirt, jrsrd, masks, raindrops, snow, streaks
 from derain.train.degradations.camera import Noise
 from derain.train.degradations.compose import Shot, make
 from derain.train.degradations.joint_masks import joint_masks
@@ -44,3 +44,21 @@ def test_noise_is_no_rain() -> None:
     without = joint_masks(CLEAN, Shot((drops(),)))
     np.testing.assert_array_equal(from_noise.drops, without.drops)
     assert not from_noise.streaks.any()
+
+
+def test_masks_in_the_absolute_scale_are_those_of_the_attention_map() -> None:
+    shot = Shot((drops(), noise_streaks()))
+    wet = make(CLEAN, Shot((drops(),))).rainy.image
+    both = make(CLEAN, shot).rainy.image
+    got = joint_masks(CLEAN, shot, scale="absolute")
+    np.testing.assert_array_equal(got.streaks, masks.attention(both, wet))
+    alone = joint_masks(CLEAN, Shot((drops(),)), scale="absolute")
+    np.testing.assert_array_equal(alone.drops, make(CLEAN, Shot((drops(),))).rainy.attention)
+
+
+def test_dirt_is_with_what_sticks_to_the_lens_and_snow_with_what_falls() -> None:
+    rng = np.random.default_rng(3)
+    marks = dirt.sample(rng, 48, 48)
+    got = joint_masks(CLEAN, Shot((marks, snow.sample(rng, 48, 48))))
+    assert got.drops.any() and got.streaks.any()
+    assert not joint_masks(CLEAN, Shot((marks,))).streaks.any()

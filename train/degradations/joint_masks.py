@@ -1,13 +1,20 @@
-"""Drops and streaks of a shot marked apart, as DAiAM's two attention losses need them (2021, section 3.4)."""
+"""Drops and streaks of a shot marked apart: for DAiAM's two attention losses (2021, section 3.4), and for the
+two attention maps of our own networks."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
 
 from derain.train.degradations import masks
-from derain.train.degradations.compose import Shot, ViewKind, kind_of, make
+from derain.train.degradations.compose import Made, RainKind, Shot, ViewKind, kind_of, make
 from derain.train.degradations.rain import Map, Picture
 
-DROPS, STREAKS = ("raindrops",), ("streaks", "jrsrd")
-"""The kinds of compose.KINDS each mask is of."""
+DROPS, STREAKS = ("raindrops", "dirt"), ("streaks", "jrsrd", "snow")
+"""The kinds of compose.KINDS each mask is of: what sticks to the lens, and what falls."""
+
+Scale: TypeAlias = Literal["picture", "absolute"]
+"""What 1 is in a soft mask: the largest difference in the picture (DAiAM), or one of a fixed size (ours)."""
+MARKS = {"picture": masks.daiam, "absolute": masks.attention}
 
 
 class JointMasks(NamedTuple):
@@ -17,14 +24,15 @@ class JointMasks(NamedTuple):
     streaks: Map
 
 
-def joint_masks(clean: Picture, shot: Shot, time: float = 0.0) -> JointMasks:
+def joint_masks(clean: Picture, shot: Shot, time: float = 0.0, scale: Scale = "picture") -> JointMasks:
     """What each kind of rain changes in the shot over `clean` (H, W, 3) float32 in 0..1.
 
     The picture with all the rain is compared with that without the one kind, both seen in the same light and
     through the same lens; noise and codec are left out, as they are no rain.
     """
     seen = Shot(tuple(step for step in shot.steps if not apart(step)))
-    return JointMasks(*(mask_of(clean, seen, kinds, time) for kinds in (DROPS, STREAKS)))
+    made = make(clean, seen, time)
+    return JointMasks(*(mask_of(clean, seen, made, kinds, time, scale) for kinds in (DROPS, STREAKS)))
 
 
 def apart(step: object) -> bool:
@@ -33,6 +41,13 @@ def apart(step: object) -> bool:
     return isinstance(kind, ViewKind) and not kind.both
 
 
-def mask_of(clean: Picture, shot: Shot, kinds: tuple[str, ...], time: float) -> Map:
-    without = Shot(tuple(step for step in shot.steps if kind_of(step).name not in kinds))
-    return masks.daiam(make(clean, shot, time).rainy.image, make(clean, without, time).rainy.image)
+def mask_of(
+    clean: Picture, shot: Shot, made: Made, kinds: tuple[str, ...], time: float, scale: Scale
+) -> Map:
+    """The mask of `kinds` in what came of the shot; rendered anew only where other rain falls too."""
+    rest = tuple(step for step in shot.steps if kind_of(step).name not in kinds)
+    if len(rest) == len(shot.steps):
+        return np.zeros(clean.shape[:2], np.float32)
+    wet = any(isinstance(kind_of(step), RainKind) for step in rest)
+    without = make(clean, Shot(rest), time).rainy.image if wet else made.clean
+    return MARKS[scale](made.rainy.image, without)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from derain.engines.card import ModelCard
-from derain.engines.engine import EngineOptions, Pixels, State, States
+from derain.engines.engine import EngineOptions, Pixels, Scores, State, States
 from derain.engines.errors import DerainError, MemoryShortError, UsageError
 from derain.engines.modelfile import ModelFile, StateSpec
 
@@ -22,19 +22,29 @@ class GraphEngine(ABC):
     def __init__(self, model: ModelFile, options: EngineOptions) -> None:
         self.card: ModelCard = model.card
         self.states: tuple[StateSpec, ...] = model.states
-        self.channels = 4 if options.attention else 3
+        self.channels = 3 + len(model.card.attention) * options.attention
+        self.gives_scores = options.scores
         self._dtype: np.dtype[Any] = np.dtype(options.dtype)
         self._open = True
 
     @abstractmethod
-    def _run(self, batch: Pixels, out: Pixels, states: States) -> None:
-        """Restores `batch` into `out`; all arrays are checked, C-contiguous and writeable."""
+    def _run(self, batch: Pixels, out: Pixels, states: States, scores: Scores | None) -> None:
+        """Restores `batch` into `out`; all arrays are checked, C-contiguous and writeable.
+
+        `scores`: an array where the engine gives them, None where it does not.
+        """
 
     @abstractmethod
     def _free(self) -> None:
         """Lets the runtime go."""
 
-    def infer(self, batch: Pixels, out: Pixels | None = None, states: States = ()) -> Pixels:
+    def infer(
+        self,
+        batch: Pixels,
+        out: Pixels | None = None,
+        states: States = (),
+        scores: Scores | None = None,
+    ) -> Pixels:
         """Restores `batch`, see Engine; neither `batch` nor the result is copied on the way."""
         if not self._open:
             raise DerainError(f"the engine of the model {self.card.name!r} is closed; open a new one")
@@ -43,7 +53,11 @@ class GraphEngine(ABC):
             out = np.empty(self._given(batch), self._dtype)
         self._check_out(out, self._given(batch))
         self._check_states(states, batch)
-        self._run(np.require(batch, requirements=["C", "W"]), out, states)
+        if scores is not None:
+            self._check_scores(scores, batch)
+        elif self.gives_scores:
+            scores = np.empty(self._score_shape(batch), np.float32)
+        self._run(np.require(batch, requirements=["C", "W"]), out, states, scores)
         return out
 
     def close(self) -> None:
@@ -83,6 +97,25 @@ class GraphEngine(ABC):
             raise DerainError(
                 f"the engine was to write into {out.dtype} pixels of shape {out.shape}; it takes "
                 f"{self._dtype} of shape {shape}, C-contiguous and writeable"
+            )
+
+    def _score_shape(self, batch: Pixels) -> tuple[int, int, int]:
+        """The shape of the scores of `batch`."""
+        count, height, width, _ = batch.shape
+        scale = self.card.attention_scale
+        return count, height // scale, width // scale
+
+    def _check_scores(self, scores: Scores, batch: Pixels) -> None:
+        if not self.gives_scores:
+            raise DerainError(
+                f"the engine of the model {self.card.name!r} gives no scores; open it with scores=True"
+            )
+        shape = self._score_shape(batch)
+        good = scores.dtype == np.float32 and scores.shape == shape
+        if not (good and scores.flags.c_contiguous and scores.flags.writeable):
+            raise DerainError(
+                f"the engine was to write scores into {scores.dtype} of shape {scores.shape}; it takes "
+                f"float32 of shape {shape}, C-contiguous and writeable"
             )
 
     def _check_states(self, states: States, batch: Pixels) -> None:

@@ -47,6 +47,8 @@ class ModelCard:
     `halo`: receptive-field radius in pixels. `multiple_of`: heights and widths it takes.
     `removes`: "streaks", "drops". `quality`: measured figures by set, e.g. {"Rain100L": "28.5 dB (+1.6)"}.
     `states`: those of a recurrent network, in the order of its tensors; empty for a single-frame one.
+    `attention`: the names of its attention maps, in their order; empty where it has none.
+    `attention_scale`: height and width of the maps are those of the frame divided by it.
     `precision`: of PRECISIONS, what its numbers are. `calibration`: what an INT8 network was quantised on.
     `sha256`: of the weights (graph initialisers), filled on export.
     """
@@ -65,6 +67,8 @@ class ModelCard:
     quality: dict[str, str] = field(default_factory=dict)
     speed: dict[str, str] = field(default_factory=dict)
     states: tuple[StatePair, ...] = ()
+    attention: tuple[str, ...] = ()
+    attention_scale: int = 1
     precision: str = "fp32"
     calibration: str = ""
     sha256: str = ""
@@ -186,6 +190,16 @@ def _texts(value: str) -> tuple[str, ...]:
     return tuple(items)
 
 
+def _maps(value: str) -> tuple[str, ...]:
+    takes = 'a JSON list of names, no two alike, such as ["drops", "streaks"]'
+    names = _json(value, takes)
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+        raise _BadValueError(takes)
+    if len(set(names)) < len(names):
+        raise _BadValueError(takes)
+    return tuple(names)
+
+
 def _figures(value: str) -> dict[str, str]:
     takes = 'a JSON object of texts such as {"Rain100L": "28.5 dB"}'
     items = _json(value, takes)
@@ -237,6 +251,8 @@ PARSERS: Mapping[str, Callable[[str], Any]] = {
     "quality": _figures,
     "speed": _figures,
     "states": _states,
+    "attention": _maps,
+    "attention_scale": _whole(1),
     "precision": _precision,
     "calibration": _text,
     "sha256": _text,

@@ -1,6 +1,6 @@
 """A model file read and checked: what a backend compiles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -11,7 +11,8 @@ from derain.engines.errors import UsageError
 
 INPUT, OUTPUT, ATTENTION = "rainy", "restored", "attention"
 LEAST_OPSET = 13
-_CHANNELS = {"RGB": 3, "attention": 1}
+ONE_MAP = ("rain",)
+"""The map of a file from before cards named them."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class StateSpec:
 class ModelFile:
     """`graph`: float32 core, `rainy` (N, 3, H, W) RGB in 0..1 -> `restored` of the same shape.
 
-    `attention`: whether it also gives `attention` (N, 1, H, W) in 0..1, where it takes rain to be.
+    Where the card names attention maps it also gives `attention` (N, maps, H / scale, W / scale) in 0..1,
+    where it takes rain to be; scale is the card's `attention_scale`.
     `states`: of a recurrent network, one for each of the card's: an input after `rainy` and an output after
     all others, (N, channels, H / scale, W / scale), zero for the first frame of a source.
     """
@@ -42,8 +44,12 @@ class ModelFile:
     path: Path
     graph: onnx.ModelProto
     card: ModelCard
-    attention: bool = False
     states: tuple[StateSpec, ...] = ()
+
+    @property
+    def attention(self) -> bool:
+        """Whether it gives attention maps."""
+        return bool(self.card.attention)
 
 
 def open_model(path: Path) -> ModelFile:
@@ -53,31 +59,35 @@ def open_model(path: Path) -> ModelFile:
     inputs, outputs = _inputs(model), list(model.graph.output)
     attention = ATTENTION in [end.name for end in outputs[1:2]]
     _check_all_names(card, inputs, outputs, attention, path)
-    _check_end("input", inputs[0], "RGB", path)
-    _check_end("output", outputs[0], "RGB", path)
+    _check_end("input", inputs[0], "RGB", 3, path)
+    _check_end("output", outputs[0], "RGB", 3, path)
     if attention:
-        _check_end("output", outputs[1], "attention", path)
+        card = _with_maps(card, outputs[1], path)
     news = outputs[len(outputs) - len(card.states) :]
     pairs = zip(card.states, inputs[1:], news, strict=True)
     states = tuple(_state(card, pair, taken, given, path) for pair, taken, given in pairs)
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if opset < LEAST_OPSET:
         raise UsageError(f"the model {path} has ONNX opset {opset}; derain takes {LEAST_OPSET} and later")
-    return ModelFile(path, model, card, attention, states)
-
-
-def check_attention(model: ModelFile) -> None:
-    """Raises UsageError where the model has no attention map to give."""
-    if not model.attention:
-        raise UsageError(
-            f"the model {model.path} gives no attention map; leave out --show-attention (in Python: "
-            "attention=True), or give a network that has one, such as spanet or attentive-gan"
-        )
+    return ModelFile(path, model, card, states)
 
 
 def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     weights = {tensor.name for tensor in model.graph.initializer}
     return [end for end in model.graph.input if end.name not in weights]
+
+
+def _with_maps(card: ModelCard, end: onnx.ValueInfoProto, path: Path) -> ModelCard:
+    """The card, which names the maps of `end` now if it did not; raises UsageError where they don't fit."""
+    names = card.attention or ONE_MAP
+    what = f"attention ({', '.join(names)})" if card.attention else "attention"
+    _check_end("output", end, what, len(names), path)
+    if card.multiple_of % card.attention_scale:
+        raise UsageError(
+            f"the card of the model {path} gives attention_scale = {card.attention_scale}; "
+            f"it must divide multiple_of, which is {card.multiple_of}"
+        )
+    return replace(card, attention=names)
 
 
 def _check_all_names(
@@ -91,6 +101,11 @@ def _check_all_names(
     by_card = ", then those that its card names as states ({})" if card.states else ""
     taken = f"one input named {INPUT!r}{by_card.format(', '.join(before))}"
     _check_names("input", inputs, [INPUT, *before], taken, path)
+    if card.attention and not attention:
+        raise UsageError(
+            f"the card of the model {path} names the attention maps {', '.join(card.attention)}, and its "
+            f"second output is not {ATTENTION!r}; export the model again"
+        )
     taken = f"one output named {OUTPUT!r}, and {ATTENTION!r} after it where there is an attention map"
     names = [OUTPUT, ATTENTION] if attention else [OUTPUT]
     _check_names("output", outputs, [*names, *after], taken + by_card.format(", ".join(after)), path)
@@ -106,14 +121,14 @@ def _check_names(
         )
 
 
-def _check_end(kind: str, end: onnx.ValueInfoProto, what: str, path: Path) -> None:
-    """`what`: of _CHANNELS, what the tensor holds."""
+def _check_end(kind: str, end: onnx.ValueInfoProto, what: str, channels: int, path: Path) -> None:
+    """`what`: the tensor holds, in so many channels."""
     _check_float(kind, end, path)
     sizes = _sizes(end)
-    if sizes != [None, _CHANNELS[what], None, None]:
+    if sizes != [None, channels, None, None]:
         raise UsageError(
             f"the model {path} has the {kind} {end.name!r} of shape {_told(sizes)}; derain takes "
-            f"(?, {_CHANNELS[what]}, ?, ?): batch, {what}, height and width, where ? is dynamic"
+            f"(?, {channels}, ?, ?): batch, {what}, height and width, where ? is dynamic"
         )
 
 

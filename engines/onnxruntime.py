@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from derain.engines.base import GraphEngine, choose_precision, failure, one_line, precisions_of
 from derain.engines.edges import PIXELS_IN, PIXELS_OUT, with_pixel_edges
-from derain.engines.engine import EngineOptions, Pixels, States
+from derain.engines.engine import EngineOptions, Pixels, Scores, States
+from derain.engines.maps import SCORES
 from derain.engines.modelfile import ModelFile
 
 
@@ -40,7 +41,7 @@ class OnnxRuntimeEngine(GraphEngine):
         takes = precisions_of(model.card, ("fp32",))
         self.precision = choose_precision(self.backend, options.precision, takes)
         ort = runtime()
-        graph = with_pixel_edges(model.graph, options.dtype, options.attention).SerializeToString()
+        graph = with_pixel_edges(model, options).SerializeToString()
         try:
             self._session = ort.InferenceSession(
                 graph, _session_options(ort, options), providers=["CPUExecutionProvider"]
@@ -49,13 +50,15 @@ class OnnxRuntimeEngine(GraphEngine):
             raise failure(error, f"onnxruntime can't compile the model {model.path}") from error
         self._binding = self._session.io_binding()
 
-    def _run(self, batch: Pixels, out: Pixels, states: States) -> None:
+    def _run(self, batch: Pixels, out: Pixels, states: States, scores: Scores | None) -> None:
         try:
             _bind(self._binding.bind_input, PIXELS_IN, batch)
             _bind(self._binding.bind_output, PIXELS_OUT, out)
             for pair, (read, written) in zip(self.card.states, states, strict=True):
                 _bind(self._binding.bind_input, pair.taken, read)
                 _bind(self._binding.bind_output, pair.given, written)
+            if scores is not None:
+                _bind(self._binding.bind_output, SCORES, scores)
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # its errors have no base class of their own
             doing = f"onnxruntime failed on a batch of shape {batch.shape} with the model {self.card.name!r}"

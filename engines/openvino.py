@@ -9,7 +9,7 @@ from typing import Any
 from derain.engines import cache
 from derain.engines.base import GraphEngine, choose_precision, failure, one_line, precisions_of
 from derain.engines.edges import with_pixel_edges
-from derain.engines.engine import EngineOptions, Pixels, States
+from derain.engines.engine import EngineOptions, Pixels, Scores, States
 from derain.engines.modelfile import ModelFile
 
 KEPT_SHAPES = 4
@@ -72,7 +72,7 @@ class OpenVINOEngine(GraphEngine):
         self.precision = choose_precision(self.backend, options.precision, takes)
         self._config = self._configure(options)
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
-        graph = with_pixel_edges(model.graph, options.dtype, options.attention).SerializeToString()
+        graph = with_pixel_edges(model, options).SerializeToString()
         try:
             self._model = self._core.read_model(graph)
         except RuntimeError as error:
@@ -120,7 +120,7 @@ class OpenVINOEngine(GraphEngine):
                 return
             self._requests.popitem(last=False)
 
-    def _run(self, batch: Pixels, out: Pixels, states: States) -> None:
+    def _run(self, batch: Pixels, out: Pixels, states: States, scores: Scores | None) -> None:
         request = self._request(batch.shape)
         try:
             request.set_input_tensor(0, self._ov.Tensor(batch, shared_memory=True))
@@ -128,6 +128,8 @@ class OpenVINOEngine(GraphEngine):
             for number, (read, written) in enumerate(states, 1):  # names may be lost in compiling
                 request.set_input_tensor(number, self._ov.Tensor(read, shared_memory=True))
                 request.set_output_tensor(number, self._ov.Tensor(written, shared_memory=True))
+            if scores is not None:
+                request.set_output_tensor(len(states) + 1, self._ov.Tensor(scores, shared_memory=True))
             request.infer()
         except (RuntimeError, MemoryError) as error:
             doing = f"openvino failed on a batch of shape {batch.shape} with the model {self.card.name!r}"

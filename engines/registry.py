@@ -9,7 +9,8 @@ from pathlib import Path
 from derain.engines import models, precision
 from derain.engines.engine import Engine, EngineOptions
 from derain.engines.errors import DerainError, UsageError
-from derain.engines.modelfile import ModelFile, check_attention, open_model
+from derain.engines.maps import check_maps
+from derain.engines.modelfile import ModelFile, open_model
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +75,7 @@ def open_engine(model: str | Path, options: EngineOptions = EngineOptions()) -> 
     """
     candidates = _candidates(options.backend)
     file = open_model(models.find(model))
-    if options.attention:
-        check_attention(file)
+    check_maps(file, options)
     refusals: list[tuple[Backend, DerainError]] = []
     for backend in candidates:
         try:

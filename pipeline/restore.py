@@ -1,6 +1,8 @@
 """Frames of any size through an engine: padded, in tiles where they are too big, blended with the rainy."""
 
+import functools
 import logging
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import cv2
@@ -8,10 +10,10 @@ import numpy as np
 import psutil
 
 from derain.engines.card import ModelCard, Tiling
-from derain.engines.engine import Engine, Pixels
+from derain.engines.engine import Engine, Pixels, Scores
 from derain.engines.errors import DerainError, MemoryShortError, UsageError
 from derain.pipeline.memory import Memory
-from derain.pipeline.tiling import TilePlan, round_up, smallest_tile
+from derain.pipeline.tiling import Tile, TilePlan, round_up, smallest_tile
 
 TileChoice: TypeAlias = Literal["auto", "none"] | int
 """Whole frames or tiles as memory allows, always whole frames, or tiles that read this many pixels a side."""
@@ -59,6 +61,7 @@ class Restorer:
         self._batch = batch
         self._memory = Memory(engine.states, sequence)
         self._limit: int | None = None
+        self._scores: Scores | None = None
         self._shape: tuple[int, ...] = ()
         self._dtype: np.dtype[np.unsignedinteger] | None = None
 
@@ -67,14 +70,14 @@ class Restorer:
 
         Gives a new array (H, W, engine.channels) of the same dtype, or `out`, which must not share memory
         with `pixels` and must be C-contiguous; see `rgb_of` and `attention_of`. The strength is for the
-        colours, not for the attention map. Raises DerainError where the engine fails.
+        colours, not for attention maps and scores. Raises DerainError where the engine fails.
         """
         channels = self.engine.channels
         if out is None:
             out = np.empty((*pixels.shape[:2], channels), pixels.dtype)
         elif np.may_share_memory(pixels, out):
             raise UsageError("a frame can't be restored in its own memory; give another array as out")
-        if self.strength == 0 and channels == 3:
+        if self.strength == 0 and channels == 3 and not self.engine.gives_scores:
             np.copyto(out, pixels)
             return out
         self._restore(pixels, out)
@@ -86,6 +89,15 @@ class Restorer:
     def plan(self) -> TilePlan | None:
         """How the last frame was cut; None before the first."""
         return self._plan if self._shape else None
+
+    @property
+    def scores(self) -> Scores | None:
+        """How much rain the network saw in the last frame, 0..1, in each cell of `card.attention_scale`
+        pixels a side: (ceil(H / scale), ceil(W / scale)), an array of its own for each frame.
+
+        None before the first frame, and where the engine gives none.
+        """
+        return self._scores
 
     @property
     def remembers(self) -> bool:
@@ -115,10 +127,20 @@ class Restorer:
                 return
 
     def _infer(self, pixels: Pixels, out: Pixels) -> None:
-        plan, memory = self._plan, self._memory
+        plan = self._plan
+        scores = self._score_room(1, *plan.padded)
         if plan.aligned and pixels.flags.c_contiguous:
-            self.engine.infer(pixels[np.newaxis], out[np.newaxis], memory.take(plan, plan.tiles))
-            return
+            self.engine.infer(
+                pixels[np.newaxis], out[np.newaxis], self._memory.take(plan, plan.tiles), scores
+            )
+        else:
+            self._infer_tiles(pixels, out, scores)
+        if scores is not None:
+            scale = self.engine.card.attention_scale
+            self._scores = scores[0, : -(-plan.height // scale), : -(-plan.width // scale)]
+
+    def _infer_tiles(self, pixels: Pixels, out: Pixels, scores: Scores | None) -> None:
+        plan, memory = self._plan, self._memory
         self._make_buffers()
         last = max(len(plan.tiles) - self._batch, 0)
         for start in range(0, len(plan.tiles), self._batch):
@@ -126,8 +148,9 @@ class Restorer:
             tiles = plan.tiles[min(start, last) : start + self._batch]
             for tile, read in zip(tiles, self._rainy, strict=True):
                 plan.read(pixels, tile, read)
-            self.engine.infer(self._rainy, self._restored, memory.take(plan, tiles))
+            self.engine.infer(self._rainy, self._restored, memory.take(plan, tiles), self._part_scores)
             memory.keep(plan, tiles)
+            self._keep_scores(tiles, scores)
             for tile, restored in zip(tiles, self._restored, strict=True):
                 plan.write(restored, tile, out)
 
@@ -152,6 +175,19 @@ class Restorer:
             held = min(self._batch, len(self._plan.tiles))
             self._rainy = np.empty((held, *self._rainy.shape[1:]), self._rainy.dtype)
             self._restored = np.empty((*self._rainy.shape[:3], self.engine.channels), self._rainy.dtype)
+            self._part_scores = self._score_room(*self._rainy.shape[:3])
+
+    def _score_room(self, count: int, height: int, width: int) -> Scores | None:
+        """For the scores of `count` frames of that size, None where the engine gives none."""
+        scale = self.engine.card.attention_scale
+        shape = count, height // scale, width // scale
+        return np.empty(shape, np.float32) if self.engine.gives_scores else None
+
+    def _keep_scores(self, tiles: Sequence[Tile], scores: Scores | None) -> None:
+        """Puts the cores of the tiles' scores together, where there are any."""
+        if scores is not None and self._part_scores is not None:
+            for tile, part in zip(tiles, self._part_scores, strict=True):
+                self._plan.state_write(part[np.newaxis], tile, self.engine.card.attention_scale, scores)
 
     def _side(self, height: int, width: int) -> int | None:
         """How many pixels a side a tile may read; None for whole frames."""
@@ -187,13 +223,17 @@ class Restorer:
 
 def rgb_of(restored: Pixels) -> Pixels:
     """The colours (H, W, 3) of what a Restorer gave; C-contiguous, the array itself where that is all."""
-    return restored if restored.shape[2] == 3 else cv2.cvtColor(restored, cv2.COLOR_RGBA2RGB)
+    if restored.shape[2] <= 4:
+        return restored if restored.shape[2] == 3 else cv2.cvtColor(restored, cv2.COLOR_RGBA2RGB)
+    return np.ascontiguousarray(restored[..., :3])
 
 
 def attention_of(restored: Pixels) -> Pixels:
-    """The attention map (H, W) of what a Restorer gave: from 0, no rain, to the dtype's greatest value."""
-    attention: Pixels = cv2.extractChannel(restored, 3)
-    return attention
+    """The greatest of the attention maps of what a Restorer gave, (H, W): from 0, no rain, to the dtype's
+    greatest value."""
+    maps = [cv2.extractChannel(restored, number) for number in range(3, restored.shape[2])]
+    greatest: Pixels = functools.reduce(cv2.max, maps)
+    return greatest
 
 
 def automatic_side(height: int, width: int, card: ModelCard, free_bytes: int) -> int | None:

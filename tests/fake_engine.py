@@ -8,7 +8,7 @@ import numpy as np
 import onnx_models
 
 from derain.engines.card import ModelCard
-from derain.engines.engine import Pixels, States
+from derain.engines.engine import Pixels, Scores, States
 from derain.engines.errors import MemoryShortError
 from derain.engines.modelfile import StateSpec
 
@@ -21,13 +21,15 @@ def invert(batch: Pixels) -> Pixels:
 class FakeEngine:
     """Applies `function` to batches; `shapes` are those it got, `batches` the arrays themselves.
 
-    `most`: pixels a call that it has memory for. `channels`: of what `function` gives. It is not recurrent.
+    `most`: pixels a call that it has memory for. `channels`: of what `function` gives. It is not recurrent,
+    and gives no scores.
     """
 
     backend = "fake"
     precision = "exact"
     precision_reason = ""
     states: tuple[StateSpec, ...] = ()
+    gives_scores = False
 
     def __init__(
         self,
@@ -47,8 +49,15 @@ class FakeEngine:
     def shapes(self) -> list[tuple[int, ...]]:
         return [batch.shape for batch in self.batches]
 
-    def infer(self, batch: Pixels, out: Pixels | None = None, states: States = ()) -> Pixels:
+    def infer(
+        self,
+        batch: Pixels,
+        out: Pixels | None = None,
+        states: States = (),
+        scores: Scores | None = None,
+    ) -> Pixels:
         assert not states, "a network that is not recurrent takes none"
+        assert scores is None, "it gives none"
         if batch.size // 3 > self.most:
             raise MemoryShortError("the memory is gone")
         assert batch.flags.c_contiguous, "engines take contiguous batches"

@@ -96,6 +96,26 @@ def attentive(folder: Path, name: str = "attentive", kernel: int = 1, **card: An
     return save(model, folder, replace(CARD, **{"name": name, "halo": kernel // 2, **card}))
 
 
+def mapped(folder: Path, name: str = "mapped", scale: int = 4, kernel: int = 3, **card: Any) -> Path:
+    """Gives half of every value, and two maps at 1/scale of the frame.
+
+    Drops are the mean red and streaks the mean green of a cell of scale x scale pixels, each of which is the
+    mean of kernel x kernel pixels around.
+    """
+    weights = np.zeros((2, 3, kernel, kernel), np.float32)
+    weights[0, 0] = weights[1, 1] = 1 / kernel**2
+    nodes, values = convolutions("rainy", "means", [(weights, np.zeros(2, np.float32))])
+    side = [scale, scale]
+    nodes += [
+        helper.make_node("AveragePool", ["means"], ["attention"], kernel_shape=side, strides=side),
+        helper.make_node("Mul", ["rainy", "half"], ["restored"]),
+    ]
+    model = make(nodes, [*values, numpy_helper.from_array(np.array(0.5, np.float32), "half")])
+    add_output(model, "attention", ("N", 2, "h", "w"))
+    facts = {"halo": scale - 1 + kernel // 2, "multiple_of": scale, "attention_scale": scale, **card}
+    return save(model, folder, replace(CARD, **{"name": name, "attention": ("drops", "streaks"), **facts}))
+
+
 def recurrent(
     folder: Path, name: str = "recurrent", factor: int = 4, attention: bool = False, **card: Any
 ) -> Path:

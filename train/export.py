@@ -33,7 +33,7 @@ PARITY = 1e-4
 class Core(nn.Module):
     """The network as it is shipped: (N, 3, H, W) rainy in 0..1 -> restored, of the same shape and range.
 
-    After it comes the attention map (N, 1, H, W) in 0..1 where the network has one.
+    After it come the attention maps (N, K, H/scale, W/scale) in 0..1 where the network has any.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -168,6 +168,7 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
     row = entry(recipe.network.name)
     multiple_of = row.multiple_of
     model = to_onnx(trained.network, multiple_of)
+    attends = any(end.name == ATTENTION for end in model.graph.output)
     difference = parity(trained.network, model, multiple_of)
     if difference > PARITY:
         raise DerainError(
@@ -186,6 +187,8 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
         seed=recipe.seed,
         commit=options.trained_at or commit(),
         data=recipe.data.terms,
+        attention=row.maps if attends else (),
+        attention_scale=row.attention_scale if attends else 1,
         quality=figures.quality(options.quality) if options.quality else {},
         speed=figures.speed(options.speed) if options.speed else {},
         sha256=weights_sha256(model),

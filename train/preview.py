@@ -1,5 +1,6 @@
 """Sample pictures while a network trains: half of the bugs of this field are seen, not asserted."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from derain.engines.errors import DerainError
 from derain.train.checkpoint import State
@@ -43,16 +45,17 @@ def write_rgb(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
     write_whole(path, coded.tobytes())
 
 
-def save_samples(state: State, batch: Batch, path: Path) -> None:
-    """Rows of rainy, restored, clean and mask as one picture; then the attention map, and what a patch
-    discriminator takes for real (yellow) or not (blue), where there are any."""
-    shown = rows(state, Batch(*(None if t is None else t[:COLUMNS] for t in batch)))  # type: ignore[arg-type]
+def save_samples(state: State, batch: Batch, path: Path, maps: Sequence[str] = ("rain",)) -> None:
+    """Rows of rainy, restored, clean and mask as one picture; then the attention maps, and what a patch
+    discriminator takes for real (yellow) or not (blue), where there are any. `maps`: see Entry."""
+    first = Batch(*(None if t is None else t[:COLUMNS] for t in batch))  # type: ignore[arg-type]
+    shown = rows(state, first, maps)
     sheet = [captioned(to_pixels(pictures), caption) for caption, pictures in shown.items()]
     write_rgb(path, np.vstack(sheet))
 
 
 @torch.no_grad()
-def rows(state: State, batch: Batch) -> dict[str, Tensor]:
+def rows(state: State, batch: Batch, maps: Sequence[str] = ("rain",)) -> dict[str, Tensor]:
     """The pictures (N, 1 or 3, P, P) of each row by its caption; a patch at a time, as memory is the
     training's."""
     device = next(state.average.parameters()).device
@@ -60,7 +63,9 @@ def rows(state: State, batch: Batch) -> dict[str, Tensor]:
     restored = torch.cat([one.image for one in found])
     shown = {"rainy": batch.rainy, "restored": restored, "clean": batch.clean, "mask": batch.mask}
     if found[0].attention is not None:
-        shown["attention"] = torch.cat([one.attention for one in found])
+        small = torch.cat([one.attention for one in found])
+        large = functional.interpolate(small, restored.shape[2:], mode="nearest")
+        shown |= {"attention" if len(maps) == 1 else name: large[:, n : n + 1] for n, name in enumerate(maps)}
     if isinstance(state.judge, PatchGan):
         shown["discriminator"] = judged(state.judge, batch.rainy.to(device), restored)
     return shown

@@ -279,13 +279,18 @@ class Run:
         if at % self.options.checkpoint_every == 0:
             self.save("checkpoint.pt")
             shown = batch if self.fixed is None else self.fixed
-            save_samples(self.state, shown, self.options.output / "samples.png")
+            self.save_samples(shown)
             folder.tell(self.state)
 
     def save(self, name: str) -> None:
         """A checkpoint of that name."""
         self.state.watch = asdict(self.watch)
         save(self.state, self.recipe, self.options.output / name)
+
+    def save_samples(self, batch: Batch) -> None:
+        """The sheet of samples, of `batch`."""
+        maps = entry(self.recipe.network.name).maps
+        save_samples(self.state, batch, self.options.output / "samples.png", maps)
 
     def report(self, folder: RunFolder) -> None:
         """The means since the last report: a line of plain text, the curves and TensorBoard."""
@@ -327,5 +332,5 @@ class Run:
         with written(self.options.output, self.state.step):
             self.save("checkpoint.pt")
             if self.fixed is not None:
-                save_samples(self.state, self.fixed, self.options.output / "samples.png")
+                self.save_samples(self.fixed)
             self.folder.tell(self.state)

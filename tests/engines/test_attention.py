@@ -96,9 +96,10 @@ def computed(model: onnx.ModelProto, folder: Path) -> list[str]:
 
 
 def test_nothing_is_computed_for_a_map_that_nobody_wants(tmp_path: Path) -> None:
-    graph = open_model(onnx_models.attentive(tmp_path)).graph
-    assert "Conv" in computed(with_pixel_edges(graph, "uint8", attention=True), tmp_path)
-    assert "Conv" not in computed(with_pixel_edges(graph, "uint8"), tmp_path)
+    model = open_model(onnx_models.attentive(tmp_path))
+    for wanted in ({"attention": True}, {"scores": True}, {"keep": ("rain",)}):
+        assert "Conv" in computed(with_pixel_edges(model, EngineOptions(**wanted)), tmp_path)
+    assert "Conv" not in computed(with_pixel_edges(model, EngineOptions()), tmp_path)
 
 
 def test_openvino_compiles_nothing_for_it_either(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ FULL = ModelCard(
     quality={"Rain100L": "28.5 dB (+1.6)"},
     speed={"1280x720, 2 cores": "14 fps"},
     states=(StatePair("hidden", "hidden_next", 4),),
+    attention=("drops", "streaks"),
+    attention_scale=4,
 )
 
 
@@ -150,6 +152,10 @@ def test_bad_files(tmp_path: Path, make: Callable[[Path], Path], message: str) -
         ("states", '[["h", "h_next", 0]]', "a JSON list of"),
         ("states", '[["h", "h_next", true]]', "a JSON list of"),
         ("states", "1", "a JSON list of"),
+        ("attention", '["drops", 1]', "a JSON list of names"),
+        ("attention", '["drops", " "]', "a JSON list of names"),
+        ("attention", '["drops", "drops"]', "a JSON list of names, no two alike"),
+        ("attention_scale", "0", "a whole number from 1 up"),
     ],
 )
 def test_bad_values_are_named(tmp_path: Path, field: str, value: str, takes: str) -> None:

@@ -16,7 +16,7 @@ from fakes import FakeSink, FakeSource, negative
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from derain.engines.engine import Engine, EngineOptions, Pixels, States
+from derain.engines.engine import Engine, EngineOptions, Pixels, Scores, States
 from derain.engines.errors import MemoryShortError
 from derain.engines.registry import open_engine
 from derain.pipeline import Derainer
@@ -140,10 +140,16 @@ class ShortOfMemory:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def infer(self, batch: Pixels, out: Pixels | None = None, states: States = ()) -> Pixels:
+    def infer(
+        self,
+        batch: Pixels,
+        out: Pixels | None = None,
+        states: States = (),
+        scores: Scores | None = None,
+    ) -> Pixels:
         if max(batch.shape[1:3]) > self.most:
             raise MemoryShortError("the memory is gone")
-        return self._engine.infer(batch, out, states)
+        return self._engine.infer(batch, out, states, scores)
 
 
 def test_what_is_remembered_outlives_short_memory(engine: Engine) -> None:

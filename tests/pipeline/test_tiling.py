@@ -7,17 +7,17 @@ from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
-import onnx
 import onnx_models
 import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from derain.engines.card import ModelCard, card_of
+from derain.engines.card import ModelCard
 from derain.engines.edges import with_pixel_edges
-from derain.engines.engine import Pixels
+from derain.engines.engine import EngineOptions, Pixels
 from derain.engines.errors import UsageError
+from derain.engines.modelfile import open_model
 from derain.pipeline.tiling import TilePlan, smallest_tile
 
 NETWORKS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -33,9 +33,9 @@ NETWORKS: tuple[tuple[str, dict[str, Any]], ...] = (
 def network(index: int) -> tuple[onnxruntime.InferenceSession, ModelCard]:
     maker, facts = NETWORKS[index]
     path = getattr(onnx_models, maker)(Path(mkdtemp()), **facts)
-    model = onnx.load_model(path)
-    session = onnxruntime.InferenceSession(with_pixel_edges(model, "uint8").SerializeToString())
-    return session, card_of(model, path)
+    file = open_model(path)
+    session = onnxruntime.InferenceSession(with_pixel_edges(file, EngineOptions()).SerializeToString())
+    return session, file.card
 
 
 def infer(session: onnxruntime.InferenceSession, pixels: Pixels) -> Pixels:

@@ -10,6 +10,7 @@ import onnx
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from derain.engines.card import ModelCard, Tiling, read_card
 from derain.engines.engine import EngineOptions
@@ -18,6 +19,7 @@ from derain.pipeline.cli import run
 from derain.pipeline.tiling import smallest_tile
 from derain.train.checkpoint import State, averaged, save
 from derain.train.export import Core, load_checkpoint
+from derain.train.networks.facts import facts
 from derain.train.networks.network import Entry
 from derain.train.networks.registry import NETWORKS, build_discriminator, build_network, entry
 from derain.train.recipe import load_recipe
@@ -91,6 +93,9 @@ def check_card(card: ModelCard, row: Entry) -> None:
     assert card.name == f"{row.name}-small"
     assert (card.tiling, card.multiple_of) == (row.tiling, row.multiple_of)
     assert (card.halo == 0) == (row.tiling is Tiling.WHOLE_FRAME)
+    gives_maps = facts(row).attention
+    assert card.attention == (row.maps if gives_maps else ())
+    assert card.attention_scale == (row.attention_scale if gives_maps else 1)
 
 
 def check_outputs(checkpoint: Path, model: Path) -> None:
@@ -109,7 +114,8 @@ def check_outputs(checkpoint: Path, model: Path) -> None:
     with torch.no_grad():
         outputs = Core(network)(planes)
     assert len(outputs) == 1 + attention
-    expected = torch.cat(outputs, 1).permute(0, 2, 3, 1).numpy() * 255
+    full = [functional.interpolate(planes, (side, side), mode="nearest") for planes in outputs]
+    expected = torch.cat(full, 1).permute(0, 2, 3, 1).numpy() * 255
     assert np.abs(got.astype(np.float32) - expected).max() <= 0.5 + 0.05
     constants = 600
     stored = sum(int(np.prod(tensor.dims)) for tensor in graph.graph.initializer)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from tiny_runs import here, photographs, small, tiny
+from torch import Tensor, nn
 
 from derain.train.checkpoint import State
+from derain.train.networks.network import Restored
 from derain.train.patches import Batch, RainyPatches
 from derain.train.preview import CAPTION, COLUMNS, captioned, rows, save_samples, write_rgb
 from derain.train.recipe import Recipe
@@ -34,6 +36,29 @@ def test_rows_are_those_the_network_has(data: Path) -> None:
     assert list(rows(*begun(small("pix2pix-small"), data))) == [
         "rainy", "restored", "clean", "mask", "discriminator",
     ]  # fmt: skip
+
+
+class TwoMaps(nn.Module):
+    """Leaves the picture, and sees drops in its left cells and streaks in those at the top."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, rainy: Tensor) -> Restored:
+        drops, streaks = torch.zeros(2, len(rainy), 8, 8)
+        drops[:, :, :4] = streaks[:, :4] = 1
+        return Restored(rainy, torch.stack([drops, streaks], 1))
+
+
+def test_each_of_several_maps_has_a_row_in_the_size_of_the_pictures(data: Path) -> None:
+    state, batch = begun(tiny(), data)
+    shown = rows(replace(state, average=TwoMaps()), batch, ("drops", "streaks"))
+    assert list(shown) == ["rainy", "restored", "clean", "mask", "drops", "streaks"]
+    wide = torch.zeros(2, 1, 32, 32)
+    wide[..., :16] = 1
+    assert torch.equal(shown["drops"], wide)
+    assert torch.equal(shown["streaks"], wide.transpose(2, 3))
 
 
 def test_the_sheet_holds_the_pictures_beside_their_captions(data: Path, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from derain.engines.card import Tiling
 class Restored(NamedTuple):
     """What a network gives for `rainy` (N, 3, H, W) in 0..1.
 
-    `image` (N, 3, H, W), about 0..1, not clipped. `attention` (N, 1, H, W) in 0..1: the rain mask as the
-    network estimates it, None where it has none. `stages`: what else the paper's losses look at, as the
-    network's own docstring says.
+    `image` (N, 3, H, W), about 0..1, not clipped. `attention` (N, K, H/scale, W/scale) in 0..1:
+    where the network sees rain, one map a kind (`Entry.maps`), None where it has none. `stages`: what else
+    the paper's losses look at, as the network's own docstring says.
     """
 
     image: Tensor
@@ -28,7 +28,8 @@ class Entry:
 
     `build` takes `width`, a factor on every channel count (1 is the paper's), and sizes of its own by name;
     it returns a module whose forward maps rainy to `Restored`. `discriminator`: builds what judges it, None
-    where nothing does. `multiple_of`: heights and widths it takes.
+    where nothing does. `multiple_of`: heights and widths it takes. `maps`: the names of its attention maps,
+    at 1/`attention_scale` of the frame, where it gives any.
     """
 
     name: str
@@ -37,3 +38,5 @@ class Entry:
     multiple_of: int
     tiling: Tiling
     discriminator: Callable[..., nn.Module] | None = None
+    maps: tuple[str, ...] = ("rain",)
+    attention_scale: int = 1

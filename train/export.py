@@ -7,20 +7,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import UserError
 
-from derain.engines.card import ModelCard, weights_sha256, write_card
+from derain.engines.card import ModelCard, StatePair, weights_sha256, write_card
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.modelfile import ATTENTION, INPUT, OUTPUT
 from derain.train import figures
 from derain.train.checkpoint import read
 from derain.train.commit import commit
 from derain.train.networks.facts import halo
+from derain.train.networks.network import Restored
+from derain.train.networks.recurrent import no_memory, state_shapes
 from derain.train.networks.registry import build_network, entry
 from derain.train.recipe import Recipe, parse
 
@@ -28,22 +32,25 @@ log = logging.getLogger(__name__)
 OPSET = 18
 PARITY = 1e-4
 """The largest difference allowed between torch and ONNX, of the range 0..1."""
+FRAMES = 3
+"""After so many a recurrent network's states must still be those of torch."""
 
 
 class Core(nn.Module):
     """The network as it is shipped: (N, 3, H, W) rainy in 0..1 -> restored, of the same shape and range.
 
-    After it come the attention maps (N, K, H/scale, W/scale) in 0..1 where the network has any.
+    After it come the attention maps (N, K, H/scale, W/scale) in 0..1 where the network has any. A recurrent
+    network takes its states after `rainy`, and gives those for the next frame after all else.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, rainy: Tensor) -> tuple[Tensor, ...]:
-        image, attention, *_ = self.network(rainy)
-        restored = image.clamp(0, 1)
-        return (restored,) if attention is None else (restored, attention)
+    def forward(self, rainy: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        found: Restored = self.network(rainy, states) if states else self.network(rainy)
+        attention = () if found.attention is None else (found.attention,)
+        return (found.image.clamp(0, 1), *attention, *found.states)
 
 
 @dataclass(frozen=True)
@@ -68,10 +75,15 @@ def load_checkpoint(path: Path) -> Trained:
 def to_onnx(network: nn.Module, multiple_of: int) -> onnx.ModelProto:
     """ONNX of the network's core with dynamic N, H and W, asserted; float32, opset 18."""
     exported = traced(network, multiple_of)
-    names = [OUTPUT, ATTENTION][: len(exported.graph_signature.user_outputs)]
+    states = state_pairs(network)
+    pictures = [OUTPUT, ATTENTION][: len(exported.graph_signature.user_outputs) - len(states)]
     with quiet():
         program = torch.onnx.export(
-            exported, input_names=[INPUT], output_names=names, opset_version=OPSET, verbose=False
+            exported,
+            input_names=[INPUT, *(state.taken for state in states)],
+            output_names=[*pictures, *(state.given for state in states)],
+            opset_version=OPSET,
+            verbose=False,
         )
     assert program is not None
     model = without_traces(program.model_proto)
@@ -86,12 +98,25 @@ def traced(network: nn.Module, multiple_of: int) -> torch.export.ExportedProgram
     """The network's core as torch's graph with open sizes; DerainError where one would be fixed."""
     example = torch.rand(2, 3, 4 * multiple_of, 6 * multiple_of)
     batch = torch.export.Dim("batch", min=1)
-    height, width = (torch.export.Dim(name, min=1) * multiple_of for name in ("rows", "columns"))
-    shapes = ({0: batch, 2: height, 3: width},)
+    rows, columns = (torch.export.Dim(name, min=1) for name in ("rows", "columns"))
+
+    def open_at(scale: int) -> dict[int, Any]:
+        return {0: batch, 2: rows * (multiple_of // scale), 3: columns * (multiple_of // scale)}
+
+    examples = (example, *no_memory(network, example))
+    states = tuple(open_at(shape.scale) for shape in state_shapes(network))
+    # Of a parameter with a star and nothing for it torch takes no entry.
+    shapes = (open_at(1), states) if states else (open_at(1),)
     try:
-        return torch.export.export(Core(network).eval(), (example,), dynamic_shapes=shapes)
+        return torch.export.export(Core(network).eval(), examples, dynamic_shapes=shapes)
     except UserError as error:
         raise DerainError(f"the network would be static: {str(error).splitlines()[0]}") from error
+
+
+def state_pairs(network: nn.Module) -> tuple[StatePair, ...]:
+    """The names of the states in the model file, in the network's order."""
+    shapes = enumerate(state_shapes(network), 1)
+    return tuple(StatePair(f"state{n}", f"state{n}_next", shape.scale) for n, shape in shapes)
 
 
 @contextmanager
@@ -123,21 +148,35 @@ def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def parity(network: nn.Module, model: onnx.ModelProto, multiple_of: int, seed: int = 0) -> float:
-    """The largest difference between torch and ONNX Runtime over three batches of other shapes, of 0..1.
+    """The largest difference between torch and ONNX Runtime over three batches of other shapes, of 0..1; of a
+    recurrent network, over FRAMES frames of each.
 
-    Of all outputs: a network's attention map is held to it as its picture is.
+    Of all outputs: a network's attention map and its states are held to it as its picture is.
     """
     import onnxruntime  # noqa: PLC0415 - slow to import, and only used here
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     rng, core, worst = np.random.default_rng(seed), Core(network).eval(), 0.0
-    for shape in ((1, 3, 1, 1), (3, 3, 5, 2), (1, 3, 7, 9)):
-        n, c, h, w = shape
-        rainy = rng.random((n, c, h * multiple_of, w * multiple_of), np.float32)
+    frames = FRAMES if state_pairs(network) else 1
+    for n, c, h, w in ((1, 3, 1, 1), (3, 3, 5, 2), (1, 3, 7, 9)):
+        rainy = rng.random((frames, n, c, h * multiple_of, w * multiple_of), np.float32)
+        worst = max(worst, furthest(session, core, rainy))
+    return worst
+
+
+def furthest(session: Any, core: Core, frames: npt.NDArray[np.float32]) -> float:
+    """The largest difference over frames (T, N, 3, H, W) one after another, each side with its own states."""
+    taken = [pair.taken for pair in state_pairs(core.network)]
+    states = no_memory(core.network, torch.from_numpy(frames[0]))
+    others, worst = [state.numpy() for state in states], 0.0
+    for rainy in frames:
         with torch.no_grad():
-            expected = core(torch.from_numpy(rainy))
-        for got, output in zip(session.run(None, {INPUT: rainy}), expected, strict=True):
-            worst = max(worst, float(np.abs(np.asarray(got) - output.numpy()).max()))
+            expected = core(torch.from_numpy(rainy), *states)
+        got = session.run(None, {INPUT: rainy, **dict(zip(taken, others, strict=True))})
+        for one, output in zip(got, expected, strict=True):
+            worst = max(worst, float(np.abs(np.asarray(one) - output.numpy()).max()))
+        first = len(expected) - len(taken)
+        states, others = expected[first:], got[first:]
     return worst
 
 
@@ -191,6 +230,7 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
         attention_scale=row.attention_scale if attends else 1,
         quality=figures.quality(options.quality) if options.quality else {},
         speed=figures.speed(options.speed) if options.speed else {},
+        states=state_pairs(trained.network),
         sha256=weights_sha256(model),
     )
     write_card(model, card)

@@ -5,6 +5,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from derain.train.networks.recurrent import Unrolled
+
 LEAST_ACROSS = 8
 """Pixels that a strip is wide at least: as many as any network's border needs."""
 
@@ -15,16 +17,19 @@ def receptive_radius(network: nn.Module, multiple_of: int, limit: int = 512) -> 
     Measured, not computed from a formula: with weights that are positive and not alike nothing cancels, not
     even a pair of maps that share a picture out, so the gradient of one output is non-zero exactly where it
     looks. Each phase of the strides is met once. `limit` bounds it. The width of a network changes nothing.
+
+    Of a recurrent network the radius holds for its states too, each value counted as all the pixels it is of:
+    from one frame to the next, not of the whole clip before.
     """
-    probe = copy.deepcopy(network).double().eval().requires_grad_(False)
+    probe = Unrolled(copy.deepcopy(network)).double().eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     for parameter in probe.parameters():
         parameter.uniform_(5e-4, 2e-3, generator=generator)
     return max(radius_along(probe, axis, multiple_of, limit) for axis in (2, 3))
 
 
-def radius_along(probe: nn.Module, axis: int, multiple_of: int, limit: int) -> int:
-    """The radius along one axis of (N, 3, H, W)."""
+def radius_along(probe: Unrolled, axis: int, multiple_of: int, limit: int) -> int:
+    """The radius along one axis of the probe's planes (N, C, H, W)."""
     cell, strip, image = seen_through(probe, axis, multiple_of, limit)
     # What a whole cell of `multiple_of` outputs sees bounds what each of them does, so that each need only be
     # asked in a strip that is no longer.
@@ -38,11 +43,11 @@ def radius_along(probe: nn.Module, axis: int, multiple_of: int, limit: int) -> i
     return radius
 
 
-def seen_through(probe: nn.Module, axis: int, multiple_of: int, limit: int) -> tuple[int, Tensor, Tensor]:
+def seen_through(probe: Unrolled, axis: int, multiple_of: int, limit: int) -> tuple[int, Tensor, Tensor]:
     """Where the middle cell begins, a strip that goes on for `limit` pixels beyond it, and its picture."""
     cell = -(-limit // multiple_of) * multiple_of
     across = -(-LEAST_ACROSS // multiple_of) * multiple_of
-    shape = [1, 3, across, across]
+    shape = [1, probe.channels, across, across]
     shape[axis] = 2 * cell + multiple_of
     strip = torch.ones(shape, dtype=torch.float64, requires_grad=True)
     return cell, strip, probe(strip)[0]

@@ -14,12 +14,14 @@ class Restored(NamedTuple):
 
     `image` (N, 3, H, W), about 0..1, not clipped. `attention` (N, K, H/scale, W/scale) in 0..1:
     where the network sees rain, one map a kind (`Entry.maps`), None where it has none. `stages`: what else
-    the paper's losses look at, as the network's own docstring says.
+    the paper's losses look at, as the network's own docstring says. `states`: what a recurrent network takes
+    for the next frame (recurrent.py).
     """
 
     image: Tensor
     attention: Tensor | None = None
     stages: tuple[Tensor, ...] = ()
+    states: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)

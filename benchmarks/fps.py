@@ -15,7 +15,7 @@ from derain.benchmarks.machine import peak_bytes
 from derain.benchmarks.pattern import write_pattern
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError
-from derain.engines.registry import open_engine
+from derain.pipeline.choosing import open_chosen, pace_of
 from derain.pipeline.frame import Frame
 from derain.pipeline.metrics import Histogram
 from derain.pipeline.restore import Restorer
@@ -96,7 +96,8 @@ def measure(clip: Path, setup: Setup) -> Measurement:
         source = stack.enter_context(open_first(clip, setup.frames))
         kept = list(islice(source, KEPT))
         began = time.perf_counter()
-        engine = stack.enter_context(open_engine(setup.model, dtype_of(source, setup.engine)))
+        chosen = open_chosen(setup.model, dtype_of(source, setup.engine), pace_of(source.info))
+        engine = stack.enter_context(chosen.engine)
         restorer = Restorer(engine, sequence=True)
         restorer(kept[0].pixels)
         start_seconds = time.perf_counter() - began

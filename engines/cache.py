@@ -1,4 +1,4 @@
-"""The folder of compiled models: owner-only, because what lies there is run."""
+"""The folder of compiled models and what was measured of them: owner-only, because what lies there is run."""
 
 import logging
 import os
@@ -22,12 +22,12 @@ def folder(chosen: Path | None = None) -> Path:
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "derain"
 
 
-def prepare(chosen: Path | None, backend: str) -> Path | None:
-    """Makes the owner-only folder of `backend` in the cache and thins it out.
+def prepare(chosen: Path | None, name: str, holds: str = "compiled models") -> Path | None:
+    """Makes the owner-only folder `name` (a backend's, say) in the cache and thins it out.
 
     None, with the reason logged as a warning, where it can't be written or belongs to somebody else.
     """
-    place = folder(chosen) / backend
+    place = folder(chosen) / name
     try:
         folder(chosen).mkdir(mode=0o700, parents=True, exist_ok=True)
         place.mkdir(mode=0o700, exist_ok=True)
@@ -36,7 +36,7 @@ def prepare(chosen: Path | None, backend: str) -> Path | None:
             pass
         thin_out(place, LIMIT)
     except OSError as error:
-        log.warning("compiled models are not kept: the cache %s: %s", place, error.strerror or error)
+        log.warning("%s are not kept: the cache %s: %s", holds, place, error.strerror or error)
         return None
     return place
 

@@ -36,12 +36,17 @@ class Encoders:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings. `backend`: what "auto" will run, "" where nothing can. `cache_bytes`: what lies there."""
+    """All findings. `backend`: what "auto" will run, "" where nothing can. `cache_bytes`: what lies there.
+
+    `networks`: the shipped ones, those first that the model "auto" chooses among (`choices`), the best first.
+    """
 
     machine: Machine
     python: str
     versions: dict[str, str | None]
     ffmpeg: dict[str, str]
+    networks: tuple[str, ...]
+    choices: int
     backend: str
     backends: tuple[BackendStatus, ...]
     faster: tuple[FasterWay, ...]
@@ -61,6 +66,8 @@ def examine(cache_dir: Path | None = None) -> Report:
         python=f"{platform.python_version()} ({sys.executable})",
         versions={package: installed(package) for package in PACKAGES},
         ffmpeg={name: ".".join(map(str, numbers)) for name, numbers in av.library_versions.items()},
+        networks=tuple(path.stem for path in models.in_order()),
+        choices=len(models.ranked()),
         backend=next((status.name for status in backends if status.usable), ""),
         backends=backends,
         faster=faster_ways(machine),

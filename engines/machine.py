@@ -1,6 +1,7 @@
 """What this machine is made of, as far as the choice of a backend and its speed depend on it."""
 
 import ctypes
+import os
 import platform
 import sys
 from dataclasses import dataclass
@@ -66,6 +67,13 @@ def look() -> Machine:
         gpus=gpus,
         no_gpu=no_gpu,
     )
+
+
+def usable_cores() -> int:
+    """How many cores this process may use at most; those that share a core count once."""
+    there = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else there
+    return min(int(there), bound)
 
 
 def cpu_name() -> str:

@@ -15,6 +15,7 @@ from derain.engines.card import ModelCard
 from derain.engines.engine import EngineOptions, Pixels
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.registry import open_engine
+from derain.pipeline.choosing import Pace, open_chosen
 from derain.pipeline.continuity import Continuity
 from derain.pipeline.frame import Frame
 from derain.pipeline.images import Image
@@ -25,9 +26,11 @@ from derain.pipeline.sources.file import FileSource
 class Derainer:
     """A network made ready to take the rain out of arrays, pictures and videos. Use it in a `with`.
 
-    `model`: a shipped name, "auto", or the path of a .onnx file. `backend`, `precision`, `threads`,
-    `cache_dir`: see EngineOptions. `tile`: "auto", "none", or the pixels a side that a tile reads.
-    `strength`: 0 gives back the rainy pixels, 1 the restored ones. `attention`: True for `with_attention`.
+    `model`: a shipped name, the path of a .onnx file, or "auto": the best that is shipped, or with `rate` and
+    `size` the best that keeps so many frames of (width, height) a second on this machine, which is measured
+    now; `model_reason` tells. `backend`, `precision`, `threads`, `cache_dir`: see EngineOptions.
+    `tile`: "auto", "none", or the pixels a side that a tile reads. `strength`: 0 gives back the rainy pixels,
+    1 the restored ones. `attention`: True for `with_attention`.
     One thread at a time. Arrays and pictures stand alone, whatever came before, also where the network is a
     recurrent one, which remembers earlier frames; it does so in `video` and in `sequence`, each for itself.
 
@@ -46,16 +49,21 @@ class Derainer:
         tile: TileChoice = "auto",
         strength: float = 1.0,
         attention: bool = False,
+        rate: float | Fraction | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         check_strength(strength)
-        self._model = model
+        pace = check_pace(rate, size)
         self._options = EngineOptions(backend, precision, threads, cache_dir, attention=attention)
         self._tile: TileChoice = tile
         self._strength = strength
         self._stack = ExitStack()
         self._restorers: dict[str, Restorer] = {}
         self._closed = False
-        self._restorer("uint8")
+        chosen = open_chosen(model, self._options, pace, tile)
+        self._stack.enter_context(chosen.engine)
+        self._model, self.model_reason = chosen.path, chosen.why
+        self._restorers["uint8"] = Restorer(chosen.engine, tile, strength)
 
     @property
     def card(self) -> ModelCard:
@@ -183,6 +191,17 @@ class Derainer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def check_pace(rate: float | Fraction | None, size: tuple[int, int] | None) -> Pace | None:
+    """The pace to be kept, None where none is given. Raises UsageError for half of one, or none at all."""
+    if rate is None and size is None:
+        return None
+    if rate is None or size is None:
+        raise UsageError("rate and size (width, height) say together what pace is to be kept; give both")
+    if not 0 < rate < float("inf") or min(size) < 1:
+        raise UsageError(f"the pace is {rate} frames of {size} a second; each of them must be above 0")
+    return Pace(*size, Fraction(rate))
 
 
 def check_pixels(name: str, pixels: object) -> None:

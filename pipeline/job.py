@@ -11,7 +11,7 @@ import psutil
 
 from derain.engines.engine import Engine, EngineOptions, Pixels
 from derain.engines.errors import UsageError
-from derain.engines.registry import open_engine
+from derain.pipeline.choosing import open_chosen, pace_of
 from derain.pipeline.compare import Comparison, compare_displayed, heat_map, rain_layer, side_size
 from derain.pipeline.progress import Facts, QuietTeller, Teller, end_of_report
 from derain.pipeline.restore import (
@@ -32,9 +32,10 @@ from derain.pipeline.sources.file import FileSource
 class VideoJob:
     """What is to be done.
 
-    `start`, `duration`: seconds of the input, exact. `codec`, `encoder_options` and `crf` hold for every
-    output, `compare` for the main one. `rain_layer`: a further video of what was taken away.
-    `show_attention`: one of where the network sees rain, for networks that tell.
+    `model`: a shipped name, a path, or "auto", see `choosing`. `start`, `duration`: seconds of the input,
+    exact. `codec`, `encoder_options` and `crf` hold for every output, `compare` for the main one.
+    `rain_layer`: a further video of what was taken away. `show_attention`: one of where the network
+    sees rain, for networks that tell.
     """
 
     input: Path
@@ -74,10 +75,12 @@ def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
         source = stack.enter_context(FileSource(job.input, job.start, job.duration, job.as_progressive))
         check_files(job)
         outputs = open_outputs(job, source, stack)
-        engine = stack.enter_context(open_engine(job.model, engine_options(job, source.info)))
+        options = engine_options(job, source.info)
+        chosen = open_chosen(job.model, options, pace_of(source.info), job.tile)
+        engine = stack.enter_context(chosen.engine)
         restorer = Restorer(engine, job.tile, job.strength, sequence=True)
         forget = restorer.reset if restorer.remembers else None
-        facts = gather(job, source, engine)
+        facts = gather(job, source, engine, chosen.why)
         teller.start(facts)
         report = run(source, restorer, outputs, expected=facts.frames, tell=teller.update, forget=forget)
         teller.end(end_of_report(report, job.files))
@@ -150,7 +153,7 @@ def engine_options(job: VideoJob, info: StreamInfo) -> EngineOptions:
     return replace(job.engine, dtype=dtype, attention=job.show_attention is not None)
 
 
-def gather(job: VideoJob, source: FileSource, engine: Engine) -> Facts:
+def gather(job: VideoJob, source: FileSource, engine: Engine, model_reason: str) -> Facts:
     """What runs, for the first line."""
     return Facts(
         input=str(job.input),
@@ -164,6 +167,7 @@ def gather(job: VideoJob, source: FileSource, engine: Engine) -> Facts:
         height=source.info.height,
         frames=expected_frames(source, job.start, job.duration),
         precision_reason=engine.precision_reason,
+        model_reason=model_reason,
     )
 
 

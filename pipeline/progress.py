@@ -5,7 +5,7 @@ plain line every few seconds elsewhere, last what was done. Programs get JSON, o
 (`--json`), times in seconds unless the name says ms, unknown values null:
 
 start     input, outputs, model, model_version, backend, precision, tiles, width, height, frames (expected),
-          precision_reason (why that precision, "" where it was asked for)
+          precision_reason, model_reason (why these, "" where they were asked for)
 progress  frames (written), expected, held, seconds, fps (lately), eta,
           stages: {decode, restore, encode: {p50_ms, p99_ms}}
 end       status (done, short, interrupted or failed), exit_code, message, files (those that now exist),
@@ -52,20 +52,21 @@ class Facts:
     height: int
     frames: int | None
     precision_reason: str = ""
+    model_reason: str = ""
 
     def line(self) -> str:
         """One line for people."""
         frames = "" if self.frames is None else f", about {counted(self.frames)}"
         return (
-            f"model {self.model} {self.model_version}, "
+            f"model {in_words(f'{self.model} {self.model_version}', self.model_reason)}, "
             f"{self.backend} {in_words(self.precision, self.precision_reason)}, "
             f"tiles {self.tiles}, {self.width}x{self.height}{frames}"
         )
 
 
-def in_words(precision: str, reason: str) -> str:
-    """The precision, with why it was taken where it was not asked for."""
-    return f"{precision} ({reason})" if reason else precision
+def in_words(taken: str, reason: str) -> str:
+    """What was taken, with why where it was not asked for."""
+    return f"{taken} ({reason})" if reason else taken
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from derain.engines import models
+
 
 @pytest.fixture(autouse=True, scope="session")
 def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -22,6 +24,15 @@ def _signals_as_in_a_terminal() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in place of that of the shipped networks."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    monkeypatch.setattr(models, "SHELF", folder)
+    return folder
 
 
 @pytest.fixture

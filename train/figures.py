@@ -32,7 +32,7 @@ def gain(row: dict[str, Any]) -> str:
 
 
 def speed(path: Path) -> dict[str, str]:
-    """By frame size, frames a second from file to file, with backend, precision and processor."""
+    """By frame size, milliseconds in the network, frames a second from file to file, and on what."""
     try:
         content = read_json(path)
         where = f"{content['machine']['cpu']}, {content['machine']['threads']} threads"
@@ -42,5 +42,6 @@ def speed(path: Path) -> dict[str, str]:
 
 
 def pace(measurement: dict[str, Any]) -> str:
-    fps = next(stage["fps"] for stage in measurement["stages"] if stage["name"] == "together")
-    return f"{fps:.1f} fps, {measurement['backend']} {measurement['precision']}"
+    stages = {stage["name"]: stage for stage in measurement["stages"]}
+    pace = f"{stages['restore']['p50_ms']:.1f} ms a frame, {stages['together']['fps']:.1f} fps file to file"
+    return f"{pace}, {measurement['backend']} {measurement['precision']}"

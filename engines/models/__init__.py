@@ -5,18 +5,39 @@ from pathlib import Path
 
 from derain.engines.errors import UsageError
 
-DEFAULT = "realtime"
-"""The shipped network that "auto" stands for."""
+SHELF = Path(str(files(__name__)))
+"""The folder they lie in."""
 
+FAMILY = ("realtime-l", "realtime-m", "realtime-s")
+"""What "auto" chooses among, of those on the shelf: the best first, each slower than those after it."""
+
+DEFAULT = "realtime"
+"""What "auto" stands for where none of FAMILY is on the shelf."""
+
+GLANCE = "glance"
+"""The cheap network that only looks where rain may be; it restores nothing and is not offered."""
 
 INT8 = ".int8.onnx"
 """Ends the name of a network's INT8 file, beside NAME.onnx."""
 
 
 def shipped() -> tuple[Path, ...]:
-    """The network files that came with the package, in the order of their names; not their INT8 files."""
-    folder = Path(str(files(__name__)))
-    return tuple(sorted(path for path in folder.glob("*.onnx") if not path.name.endswith(INT8)))
+    """The files of the networks that restore, in the order of their names; not their INT8 files."""
+    found = (path for path in SHELF.glob("*.onnx") if not path.name.endswith(INT8))
+    return tuple(sorted(path for path in found if path.stem != GLANCE))
+
+
+def ranked() -> tuple[Path, ...]:
+    """What "auto" chooses among, the best first; nothing where this installation has none of it."""
+    known = {path.stem: path for path in shipped()}
+    family = tuple(known[name] for name in FAMILY if name in known)
+    return family or tuple(known[name] for name in (DEFAULT,) if name in known)
+
+
+def in_order() -> tuple[Path, ...]:
+    """All that `shipped` gives: those that "auto" chooses among first, the best at the head."""
+    first = ranked()
+    return (*first, *(path for path in shipped() if path not in first))
 
 
 def int8_of(network: Path) -> Path:
@@ -25,18 +46,20 @@ def int8_of(network: Path) -> Path:
 
 
 def find(name_or_path: str | Path) -> Path:
-    """The file of a shipped network by its name ("auto": the default), or the path it is given.
+    """The file of a shipped network by its name ("auto": the best), or the path it is given.
 
     Raises UsageError where a name is not that of a shipped network; a path is not opened here.
     """
+    if name_or_path == "auto" and (best := ranked()):
+        return best[0]
     known = {path.stem: path for path in shipped()}
-    name = DEFAULT if name_or_path == "auto" else name_or_path
-    if isinstance(name, str) and name in known:
-        return known[name]
-    path = Path(name)
+    if isinstance(name_or_path, str) and name_or_path in known:
+        return known[name_or_path]
+    path = Path(name_or_path)
     if isinstance(name_or_path, Path) or path.suffix == ".onnx" or len(path.parts) > 1 or path.exists():
         return path
     names = ", ".join(known) or "none in this installation"
     raise UsageError(
-        f"there is no network {str(name)!r}; the shipped ones are: {names}; or give the path of a .onnx file"
+        f"there is no network {name_or_path!r}; the shipped ones are: {names}; "
+        "or give the path of a .onnx file"
     )

@@ -30,6 +30,7 @@ def lines(report: Report) -> Iterator[str]:
     """The report for people."""
     yield from _machine(report)
     yield ""
+    yield f"Networks shipped: {_networks(report)}"
     yield f"Networks run on: {report.backend or 'nothing, no backend works here'}"
     for status in report.backends:
         yield f"  {status.name}: {'works' if status.usable else status.reason}"
@@ -54,6 +55,13 @@ def _machine(report: Report) -> Iterator[str]:
     versions = (f"{name} {version or 'not installed'}" for name, version in report.versions.items())
     yield f"Packages: {', '.join(versions)}"
     yield f"FFmpeg: {', '.join(f'{name} {version}' for name, version in report.ffmpeg.items())}"
+
+
+def _networks(report: Report) -> str:
+    names = ", ".join(report.networks) or "none"
+    if report.choices < 2:
+        return names
+    return f"{names} (--model auto: the best of the first {report.choices} that keeps the source's rate)"
 
 
 def _encoders(found: Encoders) -> str:

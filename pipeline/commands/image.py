@@ -35,7 +35,8 @@ class Teller:
         card = derainer.card
         pictures = "1 picture" if count == 1 else f"{count} pictures"
         precision = in_words(derainer.precision, derainer.precision_reason)
-        say(f"model {card.name} {card.version}, {derainer.backend} {precision}, {pictures}")
+        model = in_words(f"{card.name} {card.version}", derainer.model_reason)
+        say(f"model {model}, {derainer.backend} {precision}, {pictures}")
 
     def tell(self, done: Done) -> None:
         """A line for a picture; for a bad one always."""
@@ -80,6 +81,7 @@ class JsonTeller(Teller):
             "backend": derainer.backend,
             "precision": derainer.precision,
             "precision_reason": derainer.precision_reason,
+            "model_reason": derainer.model_reason,
         }
         self._lines.write(
             "start", {"model": card.name, "model_version": card.version, **engine, "images": count}

@@ -12,33 +12,40 @@ from rich.console import Console
 from rich.table import Table
 
 from derain.engines import models
-from derain.engines.card import ModelCard
+from derain.engines.card import ModelCard, read_card
 from derain.engines.modelfile import open_model
+from derain.pipeline.speeds import Speed, kept
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One network; `default`: "auto" stands for it. `size`: of the file in bytes.
+    """One network; `choice`: its place among those that "auto" chooses from, 1 the best; None for others.
 
-    `attention`: whether it gives an attention map. `int8`: the same network in INT8, beside it.
+    `size`: of the file in bytes. `attention`: whether it gives an attention map. `int8`: the same network in
+    INT8, beside it. `here`: what was measured on this machine lately.
     """
 
     path: Path
     size: int
-    default: bool
+    choice: int | None
     attention: bool
     int8: Path | None
     card: ModelCard
+    here: tuple[Speed, ...]
 
 
 @click.command("models")
 @click.argument("networks", nargs=-1, metavar="[NAME|FILE]...")
 @click.option("--json", "as_json", is_flag=True, help="The cards as a JSON list.")
 def command(networks: Sequence[str], as_json: bool) -> None:
-    """List the shipped networks with their cards, or those that are named."""
-    found = [
-        look_up(models.find(network)) for network in networks or [path.stem for path in models.shipped()]
-    ]
+    """List the shipped networks with their cards, or those that are named.
+
+    With --model auto, derain video takes the best that keeps the source's rate on this machine; what it
+    measured for that in the last day is told here.
+    """
+    paths = [models.find(network) for network in networks] if networks else models.in_order()
+    measured = kept()
+    found = [look_up(path, measured) for path in paths]
     if as_json:
         click.echo(json.dumps([asdict(network) for network in found], indent=2, default=str))
     elif not found:
@@ -49,13 +56,18 @@ def command(networks: Sequence[str], as_json: bool) -> None:
         click.echo("\n\n".join(plain(network) for network in found))
 
 
-def look_up(path: Path) -> Listed:
+def look_up(path: Path, measured: Sequence[Speed] = ()) -> Listed:
     """Reads a network's card; raises UsageError where it is not one that derain can feed."""
-    model = open_model(path)
-    default = path in models.shipped() and path.stem == models.DEFAULT
-    int8 = models.int8_of(path)
+    model, int8, ranked = open_model(path), models.int8_of(path), models.ranked()
+    hashes = {model.card.sha256} | ({read_card(int8).sha256} if int8.exists() else set())
     return Listed(
-        path, path.stat().st_size, default, model.attention, int8 if int8.exists() else None, model.card
+        path=path,
+        size=path.stat().st_size,
+        choice=ranked.index(path) + 1 if path in ranked else None,
+        attention=model.attention,
+        int8=int8 if int8.exists() else None,
+        card=model.card,
+        here=tuple(speed for speed in measured if speed.sha256 in hashes),
     )
 
 
@@ -66,6 +78,7 @@ def facts(network: Listed) -> dict[str, str]:
         "removes": ", ".join(card.removes),
         "quality": _figures(card.quality),
         "speed": _figures(card.speed),
+        "speed here": "; ".join(told(speed) for speed in network.here),
         "precision": _precision(network),
         "data": "; ".join(card.data),
         "licence": card.licence,
@@ -78,8 +91,17 @@ def facts(network: Listed) -> dict[str, str]:
 
 
 def title(network: Listed) -> str:
-    """Name and version, and whether it is the one "auto" stands for."""
-    return f"{network.card.name} {network.card.version}{' (default)' if network.default else ''}"
+    """Name and version, and its place among those that "auto" chooses from."""
+    count = len(models.ranked())
+    auto = "default" if count == 1 else f"auto: choice {network.choice} of {count}"
+    return f"{network.card.name} {network.card.version}{f' ({auto})' if network.choice else ''}"
+
+
+def told(speed: Speed) -> str:
+    """What was measured, in words."""
+    threads = "" if speed.threads is None else f", threads: {speed.threads}"
+    ms = f"{speed.seconds * 1e3:.1f} ms a frame"
+    return f"{speed.width}x{speed.height}: {ms}, {speed.backend} {speed.precision}{threads}"
 
 
 def plain(network: Listed) -> str:

@@ -76,7 +76,9 @@ def tile_option(ctx: click.Context, parameter: click.Parameter, text: str) -> Ti
 
 
 network_options = together(
-    click.option("--model", default="auto", metavar="NAME|FILE", help="A shipped network or a .onnx file."),
+    click.option(
+        "--model", default="auto", metavar="NAME|FILE", help="auto, a shipped network or a .onnx file."
+    ),
     click.option("--backend", default="auto", metavar="NAME", help="auto, openvino or onnxruntime."),
     click.option(
         "--precision", default="auto", metavar="NAME", help="auto, fp32, int8, or what the backend takes."

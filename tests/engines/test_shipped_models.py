@@ -12,19 +12,38 @@ from derain.engines.modelfile import open_model
 
 
 @pytest.fixture
-def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, ...]:
-    """Two networks, as if they were shipped."""
-    paths = (
-        onnx_models.identity(tmp_path, name=models.DEFAULT),
-        onnx_models.identity(tmp_path, name="other"),
-    )
-    monkeypatch.setattr(models, "shipped", lambda: paths)
-    return paths
+def two(shelf: Path) -> tuple[Path, ...]:
+    """Two networks on the shelf, one of them with an INT8 file, beside a helper."""
+    onnx_models.identity(shelf, name=f"{models.DEFAULT}.int8", precision="int8")
+    onnx_models.identity(shelf, name="glance")
+    return onnx_models.identity(shelf, name="other"), onnx_models.identity(shelf, name=models.DEFAULT)
+
+
+def put(shelf: Path, *names: str) -> None:
+    for name in names:
+        onnx_models.identity(shelf, name=name)
+
+
+def names(paths: tuple[Path, ...]) -> list[str]:
+    return [path.stem for path in paths]
 
 
 def test_names(two: tuple[Path, ...]) -> None:
-    assert models.find("auto") == models.find(models.DEFAULT) == two[0]
-    assert models.find("other") == two[1]
+    assert models.shipped() == two
+    assert models.find("auto") == models.find(models.DEFAULT) == two[1]
+    assert models.find("other") == two[0]
+
+
+def test_the_family_is_ranked_by_size_whatever_else_is_shipped(shelf: Path) -> None:
+    put(shelf, models.DEFAULT, "zoo")
+    assert names(models.ranked()) == [models.DEFAULT]
+    put(shelf, "realtime-s")
+    assert names(models.ranked()) == ["realtime-s"]
+    put(shelf, "realtime-m", "realtime-l", "realtime-l.int8", "glance")
+    assert names(models.ranked()) == ["realtime-l", "realtime-m", "realtime-s"]
+    assert models.find("auto") == shelf / "realtime-l.onnx"
+    for name in ("realtime-m", "realtime-s", models.DEFAULT, "zoo"):
+        assert models.find(name) == shelf / f"{name}.onnx"
 
 
 def test_paths_are_taken_as_they_are(two: tuple[Path, ...], tmp_path: Path) -> None:
@@ -34,16 +53,16 @@ def test_paths_are_taken_as_they_are(two: tuple[Path, ...], tmp_path: Path) -> N
     assert models.find("sub/other") == Path("sub/other")
 
 
-def test_unknown_names_are_told_the_known_ones(two: tuple[Path, ...]) -> None:
+@pytest.mark.parametrize("name", ["best", "glance", f"{models.DEFAULT}.int8"])
+def test_unknown_names_are_told_the_known_ones(two: tuple[Path, ...], name: str) -> None:
     with pytest.raises(
-        UsageError, match=f"no network 'best'; the shipped ones are: {models.DEFAULT}, other;"
+        UsageError, match=f"no network '{name}'; the shipped ones are: other, {models.DEFAULT};"
     ):
-        models.find("best")
+        models.find(name)
 
 
-def test_without_a_shipped_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "shipped", lambda: ())
-    with pytest.raises(UsageError, match=f"no network '{models.DEFAULT}'; .* none in this installation"):
+def test_without_a_shipped_network(shelf: Path) -> None:
+    with pytest.raises(UsageError, match=r"no network 'auto'; .* none in this installation"):
         models.find("auto")
 
 

@@ -7,27 +7,28 @@ import onnx_models
 import pytest
 
 from derain.engines import models, onnxruntime, openvino
+from derain.engines.engine import EngineOptions
+from derain.engines.registry import open_engine
+from derain.pipeline import speeds
 from derain.pipeline.cli import run
 
 
 @pytest.fixture
-def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, ...]:
-    """Two networks, as if they were shipped."""
+def two(shelf: Path) -> tuple[Path, ...]:
+    """Two networks on the shelf."""
     first = onnx_models.identity(
-        tmp_path,
+        shelf,
         name=models.DEFAULT,
         halo=12,
         removes=("streaks", "drops"),
         quality={"Rain100L": "28.5 dB (+1.6)"},
-        speed={"1280x720 on two cores": "14 fps"},
+        speed={"1280x720": "67.5 ms a frame on two cores"},
         data=("photos (CC0)",),
         recipe="realtime.toml",
         seed=7,
         commit="0123abc",
     )
-    paths = (first, onnx_models.identity(tmp_path, name="other"))
-    monkeypatch.setattr(models, "shipped", lambda: paths)
-    return paths
+    return first, onnx_models.identity(shelf, name="other")
 
 
 def test_models_shows_each_card(two: tuple[Path, ...], capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,7 +38,7 @@ def test_models_shows_each_card(two: tuple[Path, ...], capsys: pytest.CaptureFix
     for fact in (
         "removes: streaks, drops",
         "quality: Rain100L: 28.5 dB (+1.6)",
-        "speed: 1280x720 on two cores: 14 fps",
+        "speed: 1280x720: 67.5 ms a frame on two cores",
         "data: photos (CC0)",
         "licence: MIT",
         "trained: realtime.toml, seed 7, commit 0123abc",
@@ -63,7 +64,7 @@ def test_models_on_a_terminal(
 def test_models_for_wrappers(two: tuple[Path, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "--json"]) == 0
     first, second = json.loads(capsys.readouterr().out)
-    assert (first["default"], second["default"]) == (True, False)
+    assert (first["choice"], second["choice"]) == (1, None)
     assert first["card"]["quality"] == {"Rain100L": "28.5 dB (+1.6)"}
     assert first["card"]["removes"] == ["streaks", "drops"]
     assert first["size"] == two[0].stat().st_size
@@ -88,8 +89,44 @@ def test_models_tells_which_has_an_attention_map(
     assert [network["attention"] for network in json.loads(capsys.readouterr().out)] == [True, False]
 
 
-def test_models_without_any(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(models, "shipped", lambda: ())
+def test_models_begins_with_those_that_auto_chooses_among(
+    two: tuple[Path, ...], shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("realtime-s", "realtime-l", "glance"):
+        onnx_models.identity(shelf, name=name)
+    assert run(["models"]) == 0
+    titles = [line for line in capsys.readouterr().out.splitlines() if line and not line.startswith(" ")]
+    assert titles == [
+        "realtime-l 1 (auto: choice 1 of 2)",
+        "realtime-s 1 (auto: choice 2 of 2)",
+        "other 1",
+        f"{models.DEFAULT} 1",
+    ]
+
+
+def test_models_tells_what_was_measured_here(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the INT8 file as well, which is the same network."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    exact = onnx_models.conv(shelf, "realtime-s", seed=1)
+    rough = onnx_models.conv(shelf, "realtime-s", seed=2, precision="int8")
+    rough.rename(shelf / "realtime-s.int8.onnx")
+    onnx_models.conv(shelf, "realtime-s", seed=1)
+    monkeypatch.setattr(speeds, "measure", lambda restorer, frame, enough: frame.shape[1] / 1e3)
+    for path, backend, threads in ((exact, "onnxruntime", None), (models.int8_of(exact), "openvino", 2)):
+        options = EngineOptions(backend, threads=threads)
+        with open_engine(path, options) as engine:
+            speeds.seconds_a_frame(engine, options, "auto", (64, 48), 1.0)
+    assert run(["models"]) == 0
+    told = "64x48: 64.0 ms a frame, onnxruntime fp32; 64x48: 64.0 ms a frame, openvino int8, threads: 2"
+    assert f"  speed here: {told}\n" in capsys.readouterr().out
+    assert run(["models", "--json"]) == 0
+    (network,) = json.loads(capsys.readouterr().out)
+    assert [(one["width"], one["seconds"]) for one in network["here"]] == [(64, 0.064)] * 2
+
+
+def test_models_without_any(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models"]) == 0
     assert "no network is shipped" in capsys.readouterr().out
     assert run(["models", "--json"]) == 0
@@ -101,12 +138,29 @@ def test_models_refuses_a_file_without_a_card(tmp_path: Path, capsys: pytest.Cap
     assert "has no derain card" in capsys.readouterr().err
 
 
-def test_doctor_says_what_will_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_says_what_will_run(two: tuple[Path, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["doctor"]) == 0
     shown = capsys.readouterr().out
-    for line in ("Networks run on: openvino", "  openvino: works", "  H.264: libx264", "Compiled models: "):
+    for line in (
+        "Networks shipped: realtime, other\n",
+        "Networks run on: openvino",
+        "  openvino: works",
+        "  H.264: libx264",
+        "Compiled models: ",
+    ):
         assert line in shown
     assert "INT8 on the CPU: this version of derain ships no INT8 network" in shown
+
+
+def test_doctor_names_what_auto_chooses_among(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("realtime-s", "realtime-m", "other"):
+        onnx_models.identity(shelf, name=name)
+    onnx_models.identity(shelf, name="realtime-s.int8", precision="int8")
+    assert run(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    auto = "--model auto: the best of the first 2 that keeps the source's rate"
+    assert f"Networks shipped: realtime-m, realtime-s, other ({auto})\n" in shown
+    assert "ships no INT8 network" not in shown
 
 
 def test_doctor_for_wrappers(capsys: pytest.CaptureFixture[str]) -> None:

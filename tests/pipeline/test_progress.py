@@ -86,6 +86,7 @@ def test_json_is_one_event_a_line(clock: list[float], capsys: pytest.CaptureFixt
         "height": 48,
         "frames": 240,
         "precision_reason": "",
+        "model_reason": "",
     }
     stages = {
         "decode": {"p50_ms": 1.6, "p99_ms": 3.1},

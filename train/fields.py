@@ -63,11 +63,20 @@ def valued(value: object, hint: Any, known: Field[Any], where: str) -> Any:
     """The value of one key; UsageError says what the key takes."""
     if is_dataclass(hint):
         return build(hint, value, f"{where} [{known.name}]")  # type: ignore[arg-type]
+    if is_dataclass(kind := next(iter(get_args(hint)), None)):
+        return rows(kind, value, f"{where} {known.name}")  # type: ignore[arg-type]
     low, high = known.metadata.get("range", (-inf, inf))
     try:
         return checked(value, hint, (low, high))
     except WrongError as takes:
         raise UsageError(f"{where} {known.name} takes {takes}, not {value!r}") from takes
+
+
+def rows(kind: type[T], value: object, where: str) -> tuple[T, ...]:
+    """The dataclasses of a list of tables, counted from 1 in errors."""
+    if not isinstance(value, list | tuple):
+        raise UsageError(f"{where} takes a list of tables with {', '.join(keys_of(kind))}, not {value!r}")
+    return tuple(build(kind, one, f"{where} {number}") for number, one in enumerate(value, 1))
 
 
 def checked(value: object, hint: Any, allowed: tuple[float, float]) -> Any:

@@ -25,6 +25,7 @@ from derain.train.recipe import DataRecipe, Recipe
 from derain.train.sets.crops import PairCrops, PatchOptions
 from derain.train.sets.layouts import Pair
 from derain.train.sets.more_drops import with_drops
+from derain.train.stages import largest, samples_before, stage_at
 
 MOST_DRAWN = 1000
 """Patches that are drawn for one that is to be chosen: of pictures without rain or detail there is none."""
@@ -101,9 +102,9 @@ ALONE = Share()
 class RainyPatches(IterableDataset[Batch]):
     """Endless batches, made of photos by rain of the recipe's shares, and cut of pairs.
 
-    Sample i depends on (seed, i) alone, and worker w of n makes batches w, w + n, ..., which the loader takes
-    in turn: neither an interruption nor the number of workers changes what a run sees. Of each step's
-    samples, which stand one after another, every process that trains along takes its share.
+    Sample i depends on (seed, i) and its size alone, and worker w of n makes batches w, w + n, ..., which the
+    loader takes in turn: neither an interruption nor the number of workers changes what a run sees. Of each
+    step's samples, which stand one after another, every process that trains along takes its share.
 
     `first`: the number of the first batch. `apart`: batches have the masks of drops and streaks too,
     in that scale.
@@ -128,13 +129,13 @@ class RainyPatches(IterableDataset[Batch]):
     def photos(self) -> list[npt.NDArray[np.uint8]]:
         """Read where they are used, in the worker that makes the patches. DerainError names one that can't be
         read or is smaller than a patch."""
-        return [large_enough(path, read_rgb(path), self.recipe.train.patch) for path in self.paths]
+        return [large_enough(path, read_rgb(path), largest(self.recipe.train)) for path in self.paths]
 
-    def sample(self, index: int) -> Batch:
-        """Sample `index`; DerainError where none of many patches is one to choose."""
+    def sample(self, index: int, patch: int) -> Batch:
+        """Sample `index`, of so many pixels; DerainError where none of many patches is one to choose."""
         rng = np.random.default_rng([self.recipe.seed, index])
         for _ in range(MOST_DRAWN):
-            found = self.drawn(rng)
+            found = self.drawn(rng, patch)
             if not self.recipe.data.chosen or trains_rain(pixels(found.rainy), pixels(found.clean)):
                 return found
         raise DerainError(
@@ -142,17 +143,17 @@ class RainyPatches(IterableDataset[Batch]):
             f"or --set data.chosen=false"
         )
 
-    def drawn(self, rng: np.random.Generator) -> Batch:
+    def drawn(self, rng: np.random.Generator, patch: int) -> Batch:
         """A patch of a pair or of a photo."""
         if self.pairs and (not self.paths or rng.uniform() < self.recipe.data.pairs_share):
-            return self.of_pair(rng, self.pairs)
+            return self.of_pair(rng, self.pairs, patch)
         photo = self.photos[int(rng.integers(len(self.photos)))]
-        return self.of_photo(rng, crop(rng, photo, self.recipe.train.patch, self.recipe.data))
+        return self.of_photo(rng, crop(rng, photo, patch, self.recipe.data))
 
-    def of_pair(self, rng: np.random.Generator, pairs: PairCrops) -> Batch:
+    def of_pair(self, rng: np.random.Generator, pairs: PairCrops, patch: int) -> Batch:
         """A patch of a pair, perhaps with more drops."""
         data = self.recipe.data
-        rainy, clean, attention = pairs.draw(rng)
+        rainy, clean, attention = pairs.draw(rng, patch)
         if data.more_drops and rng.uniform() < data.more_drops:
             made = with_drops(rng, rainy, clean)
             rainy, attention = made.image, made.attention
@@ -173,12 +174,16 @@ class RainyPatches(IterableDataset[Batch]):
         if worker:
             cv2.setNumThreads(1)
         for batch in itertools.count(self.first + number, stride):
-            yield stacked([self.sample(index) for index in self.indices(batch)])
+            patch = stage_at(self.recipe.train, batch // self.recipe.train.accumulate).patch
+            yield stacked([self.sample(index, patch) for index in self.indices(batch)])
 
     def indices(self, batch: int) -> range:
         """The numbers of the samples of this process's part of a batch."""
-        size = self.recipe.train.batch
-        begin = (batch * self.share.size + self.share.rank) * size
+        train = self.recipe.train
+        step, gathered = divmod(batch, train.accumulate)
+        size = stage_at(train, step).batch
+        before = samples_before(train, step) + gathered * size
+        begin = before * self.share.size + self.share.rank * size
         return range(begin, begin + size)
 
 

@@ -60,8 +60,18 @@ class DataRecipe:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """From step `begin` on, batches of `batch` patches of `patch` pixels."""
+
+    begin: int = ranged(1)
+    batch: int = ranged(1, MANY)
+    patch: int = ranged(16, MANY)
+
+
+@dataclass(frozen=True)
 class OptimiserRecipe:
-    """`steps` of `batch` patches of `patch` pixels, each gathered from `accumulate` batches.
+    """`steps` of `batch` patches of `patch` pixels, each gathered from `accumulate` batches. `stages`: what
+    batches and patches are later on, so that a run begins with many small patches and ends with large ones.
 
     `optimiser`: "adamw", "adam" or "sgd" with the learning rate `rate`. `schedule`: "cosine" to zero,
     "constant", "milestones" (divided by 10 after each of `milestones`, in steps) or "inverse" (divided by
@@ -86,6 +96,7 @@ class OptimiserRecipe:
     decay: float = ranged(0, default=0.0)
     accumulate: int = ranged(1, MANY, 1)
     channels_last: bool = True
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -256,6 +267,9 @@ def parse(table: Table, where: str) -> Recipe:
                 f"{where} [network] size {key} takes a number or a list of numbers, not {value!r}"
             )
     check_data(recipe.data, f"{where} [data]")
+    begins = [stage.begin for stage in recipe.train.stages]
+    if begins != sorted(set(begins)):
+        raise UsageError(f"{where} [train] stages begin one after another, not at {begins}")
     ranges = (*recipe.data.scales, "[data] scales"), (*recipe.discriminator.flips, "[discriminator] flips")
     for low, high, key in ranges:
         if low > high:

@@ -29,6 +29,7 @@ from derain.train.run_folder import RunFolder
 from derain.train.sets.layouts import Pair
 from derain.train.sets.loader import load
 from derain.train.sets.merged import merged
+from derain.train.stages import largest, samples_before, stages
 from derain.train.steps import Figures, NotFiniteError, Plan, step
 from derain.train.validation import fixed, input_psnr, psnr
 from derain.train.watch import Watch
@@ -110,11 +111,12 @@ def named(where: str) -> Iterator[None]:
 def check_recipe(recipe: Recipe) -> None:
     """UsageError, by section and key, where the network or the loss is unknown, or does not fit."""
     network = entry(recipe.network.name)
-    if recipe.train.patch % network.multiple_of:
-        raise UsageError(
-            f"[train] patch takes multiples of {network.multiple_of} with {network.name}, "
-            f"not {recipe.train.patch}"
-        )
+    for number, patch in enumerate([recipe.train.patch, *(stage.patch for stage in recipe.train.stages)]):
+        if patch % network.multiple_of:
+            raise UsageError(
+                f"[train] {f'stages {number} ' if number else ''}patch takes multiples of "
+                f"{network.multiple_of} with {network.name}, not {patch}"
+            )
     if sentence := refused(network, objective_of(recipe), recipe.loss.name):
         raise UsageError(f"[loss] {sentence}")
     with torch.device("meta"):
@@ -169,13 +171,14 @@ def sources_of(recipe: Recipe, data: Path) -> Sources:
         raise UsageError(
             f"{data / recipe.data.photos[0]} has one picture, which is held out from training; add some"
         )
-    patch = recipe.train.patch
+    patch = largest(recipe.train)
     for path, parts in [(p, 1) for p in found.photos] + [(p.clean, 1 + p.halves) for p in found.pairs]:
         width, height = size_on_disk(path)
-        if min(width // parts, height) < patch:
+        if (side := min(width // parts, height)) < patch:
+            way = f"[train] stages patches of {side}" if recipe.train.stages else f"--set train.patch={side}"
             raise UsageError(
                 f"{path} is {width // parts}x{height}, smaller than a patch of {patch}x{patch}; "
-                f"give --set train.patch={min(width // parts, height)} or less, or leave it out"
+                f"give {way} or less, or leave it out"
             )
     return found
 
@@ -258,14 +261,14 @@ class Run:
 
     def wrong(self, what: str, step: int) -> str:
         """The sentence that ends a run that went wrong after so many steps."""
-        count = self.recipe.train.accumulate * self.recipe.train.batch * self.plan.share.size
+        first, end = (samples_before(self.recipe.train, n) * self.plan.share.size for n in (step, step + 1))
         checkpoint = self.options.output / "checkpoint.pt"
         good = (
             f"the last good checkpoint is {checkpoint}" if checkpoint.exists() else "there is no checkpoint"
         )
         return (
-            f"{what} at step {step + 1}, samples {step * count} to {(step + 1) * count - 1} of seed "
-            f"{self.recipe.seed}; {good}; try a lower train.rate"
+            f"{what} at step {step + 1}, samples {first} to {end - 1} of seed {self.recipe.seed}; {good}; "
+            f"try a lower train.rate"
         )
 
     def note(self, batch: Batch, folder: RunFolder) -> None:
@@ -276,6 +279,10 @@ class Run:
             self.report(folder)
         if self.fixed is not None and (at % self.recipe.validation.every == 0 or last):
             self.validate(self.fixed, folder)
+        for stage in stages(self.recipe.train):
+            if stage.begin == at:
+                size = f"{stage.patch}x{stage.patch}"
+                log.info("from step %d on batches of %d patches of %s pixels", at, stage.batch, size)
         if at % self.options.checkpoint_every == 0:
             self.save("checkpoint.pt")
             shown = batch if self.fixed is None else self.fixed

@@ -12,6 +12,7 @@ from derain.train.datasets import pictures, read_pairs, split
 from derain.train.patches import Batch, RainyPatches
 from derain.train.recipe import Recipe
 from derain.train.record.curves import decibels
+from derain.train.stages import largest
 
 SEED = 1 << 40
 """Added to the recipe's seed: no patch that is trained on is drawn again."""
@@ -19,10 +20,11 @@ SEED = 1 << 40
 
 def fixed(recipe: Recipe, data: Path) -> Batch | None:
     """The patches of a recipe's validation: of its pairs where it names some, else of held-out photos under
-    the recipe's rain, else none."""
+    the recipe's rain, else none; as large as the largest it trains on."""
     chosen = recipe.validation
+    alike = replace(recipe.train, batch=chosen.patches, patch=largest(recipe.train), stages=())
     still = replace(
-        recipe, seed=recipe.seed + SEED, train=replace(recipe.train, batch=chosen.patches),
+        recipe, seed=recipe.seed + SEED, train=alike,
         data=replace(recipe.data, pairs_share=1.0, more_drops=0.0),
     )  # fmt: skip
     if chosen.pairs:

@@ -70,9 +70,9 @@ def test_a_share_of_the_patches_has_more_drops(pairs: tuple[Pair, ...]) -> None:
     made = {chance: of_pairs(pairs, chance) for chance in (0.0, 0.5, 1.0)}
     changed = dict.fromkeys(made, 0)
     for index in range(24):
-        expected = made[0.0].sample(index)
+        expected = made[0.0].sample(index, 40)
         for chance, patches in made.items():
-            got = patches.sample(index)
+            got = patches.sample(index, 40)
             assert torch.equal(got.clean, expected.clean), "the same square of the clean picture"
             changed[chance] += not torch.equal(got.rainy, expected.rainy)
     assert changed[0.0] == 0 and 6 <= changed[0.5] <= 18 and changed[1.0] >= 20

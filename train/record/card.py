@@ -9,9 +9,10 @@ from typing import Any
 from derain.train.checkpoint import State
 from derain.train.networks.registry import entry
 from derain.train.objectives import missing
-from derain.train.recipe import Recipe
+from derain.train.recipe import Recipe, Stage
 from derain.train.record.curves import Row, curve
 from derain.train.record.provenance import DATA
+from derain.train.stages import stages
 from derain.train.steps import Plan
 
 
@@ -56,9 +57,8 @@ def training(state: State, plan: Plan, rows: Sequence[Row], starts: Sequence[dic
     recipe, train = plan.recipe, plan.recipe.train
     now = starts[-1]
     hours = sum(start.get("seconds", 0.0) for start in starts) / 3600
-    patches = train.batch * train.accumulate * plan.share.size
     lines = [
-        f"{state.step:,} of {train.steps:,} steps of {patches} patches of {train.patch}x{train.patch} pixels",
+        f"{state.step:,} of {train.steps:,} steps of {sizes(plan)}",
         f"Loss: {recipe.loss.name}; {train.optimiser}, rate {train.rate:g}, {train.precision}",
         f"Seed: {recipe.seed}",
         f"{hours:.2f} hours on {now['device']}" + (f", {len(starts)} starts" if len(starts) > 1 else ""),
@@ -67,6 +67,17 @@ def training(state: State, plan: Plan, rows: Sequence[Row], starts: Sequence[dic
     lines += [f"Hyper-parameters: {recipe.paper}"] if recipe.paper else []
     lines += [f"Began with the weights of {state.origin}"] if state.origin else []
     return lines + stability(rows)
+
+
+def sizes(plan: Plan) -> str:
+    """How many patches of which size a step takes, and from which step on."""
+    first, *later = stages(plan.recipe.train)
+    together = plan.recipe.train.accumulate * plan.share.size
+
+    def told(stage: Stage) -> str:
+        return f"{stage.batch * together} patches of {stage.patch}x{stage.patch} pixels"
+
+    return ", ".join([told(first), *(f"from step {stage.begin:,} on {told(stage)}" for stage in later)])
 
 
 def stability(rows: Sequence[Row]) -> list[str]:

@@ -72,28 +72,28 @@ class PairCrops:
         self.pairs, self.options = tuple(pairs), options
         self._cache = PairCache(options.cache)
 
-    def draw(self, rng: np.random.Generator) -> tuple[Picture, Picture, Map]:
-        """(rainy, clean, attention): (P, P, 3) twice and (P, P). DerainError names a pair that can't be read
-        or is smaller than a patch."""
+    def draw(self, rng: np.random.Generator, patch: int | None = None) -> tuple[Picture, Picture, Map]:
+        """(rainy, clean, attention): (P, P, 3) twice and (P, P), P being `patch` or that of the options.
+        DerainError names a pair that can't be read or is smaller than a patch."""
         pair = self.pairs[int(rng.integers(len(self.pairs)))]
         twins = self._cache.read(pair)
-        patch = self.options.patch
+        patch = patch or self.options.patch
         if min(twins[1].shape[:2]) < patch:
             raise DerainError(
                 f"the pair {pair.name} is {size_of(twins[1])}, smaller than a patch of {patch}x{patch}; "
                 f"take a smaller patch or leave the pair out"
             )
-        rainy, clean = self.squares(rng, twins)
+        rainy, clean = self.squares(rng, twins, patch)
         return rainy, clean, compared(rainy, clean).attention
 
-    def squares(self, rng: np.random.Generator, twins: tuple[RGB, RGB]) -> list[Picture]:
+    def squares(self, rng: np.random.Generator, twins: tuple[RGB, RGB], patch: int) -> list[Picture]:
         """The same square of both, scaled to a patch and perhaps mirrored."""
         height, width = twins[0].shape[:2]
         low, high = (math.log(scale) for scale in self.options.scales)
-        side = int(np.clip(self.options.patch / math.exp(rng.uniform(low, high)), 1, min(height, width)))
+        side = int(np.clip(patch / math.exp(rng.uniform(low, high)), 1, min(height, width)))
         y, x = int(rng.integers(0, height - side + 1)), int(rng.integers(0, width - side + 1))
         mirrored = rng.uniform() < 0.5 and self.options.flips
-        found = [scaled(picture[y : y + side, x : x + side], self.options.patch) for picture in twins]
+        found = [scaled(picture[y : y + side, x : x + side], patch) for picture in twins]
         return [np.ascontiguousarray(square[:, ::-1] if mirrored else square) for square in found]
 
 

@@ -4,15 +4,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
+from derain.benchmarks.evaluation.cases import Kind
 from derain.benchmarks.peers.critic import Critic
-from derain.engines.engine import EngineOptions, Pixels
+from derain.engines.engine import Engine, EngineOptions, Pixels
 from derain.engines.errors import UsageError
 from derain.engines.registry import open_engine
+from derain.pipeline.continuity import Continuity
+from derain.pipeline.frame import Frame
 from derain.pipeline.restore import Restorer
 from derain.train.evaluate import RGB
 
+Restore: TypeAlias = Callable[[RGB], Pixels]
 TAKEN = ("rainy", "clean")
 """Labels that tables and reports use themselves."""
 
@@ -32,12 +39,21 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model ready to restore: (H, W, 3) uint8 in, the same out. `label`: unlike any other's of the run."""
+    """A model ready to restore: (H, W, 3) uint8 in, the same out. `label`: unlike any other's of the run.
+
+    `restore` is for pictures, each of which stands alone. `sequence`, of a recurrent network, gives a way to
+    restore the frames of one clip after another, as `derain video` does; None where that is the same.
+    """
 
     label: str
     backend: str
     precision: str
-    restore: Callable[[RGB], Pixels]
+    restore: Restore
+    sequence: Callable[[], Restore] | None = None
+
+    def begin(self, kind: Kind) -> Restore:
+        """What restores the moments of a picture or of a clip, whose first has nothing before it."""
+        return self.sequence() if kind == "clip" and self.sequence is not None else self.restore
 
 
 def parse(text: str) -> Entrant:
@@ -109,5 +125,23 @@ def opened(
                 continue
             chosen = replace(options, backend=entrant.backend or options.backend)
             engine = stack.enter_context(open_engine(entrant.model, chosen))
-            contestants.append(Contestant(label, engine.backend, engine.precision, Restorer(engine)))
+            contestants.append(contestant(label, engine))
         yield contestants
+
+
+def contestant(label: str, engine: Engine) -> Contestant:
+    """The network that `engine` runs, with a memory for clips where it is recurrent."""
+    follow = partial(following, engine) if engine.states else None
+    return Contestant(label, engine.backend, engine.precision, Restorer(engine), follow)
+
+
+def following(engine: Engine) -> Restore:
+    """Restores the frames of one clip, one after another; a cut makes the network begin anew."""
+    restorer, continuity = Restorer(engine, sequence=True), Continuity()
+
+    def restore(pixels: RGB) -> Pixels:
+        if continuity.broken_at(Frame(pixels, None, Fraction(1))):
+            restorer.reset()
+        return restorer(pixels)
+
+    return restore

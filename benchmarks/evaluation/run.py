@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from derain.benchmarks.evaluation.cases import Case, Moment
-from derain.benchmarks.evaluation.contest import Contestant
+from derain.benchmarks.evaluation.contest import Contestant, Restore
 from derain.benchmarks.evaluation.figures import Harm, Result, Tally, difference
 from derain.engines.quality import luma
 from derain.train.evaluate import RGB, Area, Run, areas, compare
@@ -70,10 +70,11 @@ class Measuring:
 
     def _measure(self, case: Case, step: int) -> tuple[Result, Restored]:
         tallies = [Tally() for _ in range(len(self.contestants) + 1)]
+        restores = [contestant.begin(case.kind) for contestant in self.contestants]
         worst: Restored | None = None
         count = 0
         for count, moment in enumerate(case.moments(), 1):
-            restored = self._moment(moment, tallies)
+            restored = self._moment(moment, restores, tallies)
             for keep in self.keep:
                 keep(case, restored)
             self._harm(case, restored, bool(step) and (count - 1) % step == 0)
@@ -84,17 +85,18 @@ class Measuring:
         dry, note = tallies[0].dry, case.left_out()
         return Result(case.name, case.kind, count, dry, case.masked, rainy, tuple(others), note), worst
 
-    def _moment(self, moment: Moment, tallies: Sequence[Tally]) -> Restored:
-        pictures = tuple(
-            np.asarray(contestant.restore(moment.rainy), np.uint8) for contestant in self.contestants
-        )
+    def _moment(self, moment: Moment, restores: Sequence[Restore], tallies: Sequence[Tally]) -> Restored:
+        pictures = tuple(np.asarray(restore(moment.rainy), np.uint8) for restore in restores)
         dry, compared = moment.dry, compare(moment.clean, (moment.rainy, *pictures), self.run)
         for (score, error), tally in zip(compared, tallies, strict=True):
             tally.add(score, areas(error, moment.mask), error, dry)
         return Restored(moment, pictures, compared[0][0].psnr_y, compared[1][0].psnr_y)
 
     def _harm(self, case: Case, restored: Restored, feed: bool) -> None:
-        """Keeps what was done to clean pixels: the moment's own where it was dry, else its twin if asked."""
+        """Keeps what was done to clean pixels: the moment's own where it was dry, else its twin if asked.
+
+        A twin stands alone: what a recurrent network remembers of the clip is not touched.
+        """
         moment = restored.moment
         if not moment.dry and not feed:
             return

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from derain.benchmarks.evaluation.cases import Case
-from derain.benchmarks.evaluation.contest import Contestant
+from derain.benchmarks.evaluation.contest import Contestant, contestant
 from derain.benchmarks.evaluation.figures import Result
 from derain.benchmarks.evaluation.run import Measuring, Restored, SetResults, spread
 from derain.benchmarks.evaluation.sets import CaseSet, Choice, check, find, titled
@@ -22,7 +22,6 @@ from derain.benchmarks.turns import seconds_in_turns
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import UsageError
 from derain.engines.registry import open_engine
-from derain.pipeline.restore import Restorer
 from derain.train.evaluate import RGB
 
 SETS = ("streaks", "drops", "joint")
@@ -73,7 +72,7 @@ def side_by_side(models: Mapping[str, Path], threads: int) -> Iterator[list[Cont
         networks = []
         for name, model in {**{name: str(path) for name, path in models.items()}, REALTIME: REALTIME}.items():
             engine = stack.enter_context(open_engine(model, EngineOptions(threads=threads)))
-            networks.append(Contestant(name, engine.backend, engine.precision, Restorer(engine)))
+            networks.append(contestant(name, engine))
         yield [*filters, *networks]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import click
 
 from derain.benchmarks.commands import parse_size
+from derain.benchmarks.evaluation.contest import Contestant, contestant
 from derain.benchmarks.machine import machine
 from derain.benchmarks.usefulness.boxes import BoxWatcher, MovingPeople
 from derain.benchmarks.usefulness.detector import LAYOUTS, DetectorOptions, OnnxDetector
@@ -20,7 +21,6 @@ from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.registry import open_engine
 from derain.pipeline.commands.options import network_options, path_option
-from derain.pipeline.restore import Restorer
 from derain.pipeline.source import open_source
 
 PEOPLE, ROAD = "clips/vtest.avi", "clips/solidWhiteRight.mp4"
@@ -159,12 +159,13 @@ class Result:
 
 
 def measured(
-    chosen: Sequence[Look], rains: Sequence[str], seed: int, restore: Callable[[RGB], RGB]
+    chosen: Sequence[Look], rains: Sequence[str], seed: int, network: Contestant
 ) -> Iterator[Result]:
-    """Every clip in every rain, one after the other."""
+    """Every clip in every rain, in turn; a recurrent network follows it where no frame is left out."""
     for one in chosen:
         for rain in rains:
             watchers = one.watchers()
+            restore = network.begin("clip" if one.take.every == 1 else "picture")
             look(one.take, rain, seed, restore, watchers)
             for watcher in watchers:
                 told = watcher.rows(), watcher.note, shrunk(watcher.sheet())
@@ -280,7 +281,7 @@ def command(
         network = {"name": engine.card.name, "version": engine.card.version, "sha256": engine.card.sha256}
         network |= {"backend": engine.backend, "precision": engine.precision}
         click.echo("model {name} {version}, {backend} {precision}".format(**network))
-        for result in measured(chosen, rains, seed, Restorer(engine)):
+        for result in measured(chosen, rains, seed, contestant(engine.card.name, engine)):
             click.echo(f"\n{result.text}")
             results.append(result)
     if json_file is not None:

@@ -15,6 +15,7 @@ from derain.engines.card import ModelCard
 from derain.engines.engine import EngineOptions, Pixels
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.registry import open_engine
+from derain.pipeline.bypass import Bypass, BypassChoice, Watch, check_bypass, looks_for_rain, open_watch
 from derain.pipeline.choosing import Pace, open_chosen
 from derain.pipeline.continuity import Continuity
 from derain.pipeline.frame import Frame
@@ -33,6 +34,8 @@ class Derainer:
     1 the restored ones. `attention`: True for `with_attention`.
     One thread at a time. Arrays and pictures stand alone, whatever came before, also where the network is a
     recurrent one, which remembers earlier frames; it does so in `video` and in `sequence`, each for itself.
+    There, with the `bypass` "auto", frames without rain skip the network and stay as they are, where it has
+    an attention map to tell by; "off" restores every frame.
 
     Raises UsageError for a value that can't be, an attention map that the model does not give for one, and
     DerainError where no backend runs the model.
@@ -49,16 +52,23 @@ class Derainer:
         tile: TileChoice = "auto",
         strength: float = 1.0,
         attention: bool = False,
+        bypass: BypassChoice = "auto",
         rate: float | Fraction | None = None,
         size: tuple[int, int] | None = None,
     ) -> None:
         check_strength(strength)
+        check_bypass(bypass)
         pace = check_pace(rate, size)
-        self._options = EngineOptions(backend, precision, threads, cache_dir, attention=attention)
+        scores = bypass == "auto" and strength > 0 and looks_for_rain(model)
+        self._options = EngineOptions(
+            backend, precision, threads, cache_dir, attention=attention, scores=scores
+        )
+        self._bypass: BypassChoice = bypass
         self._tile: TileChoice = tile
         self._strength = strength
         self._stack = ExitStack()
         self._restorers: dict[str, Restorer] = {}
+        self._watches: dict[str, Watch] = {}
         self._closed = False
         chosen = open_chosen(model, self._options, pace, tile)
         self._stack.enter_context(chosen.engine)
@@ -127,10 +137,11 @@ class Derainer:
 
         A recurrent network remembers those before, but not those before a cut or of another size.
         """
-        restore = self._following()
+        restore = self._following(None)
         for pixels in pictures:
             check_pixels("pixels", pixels)
-            yield restore(Frame(pixels, None, Fraction(1)))
+            restored = restore(Frame(pixels, None, Fraction(1)))
+            yield pixels.copy() if restored is pixels else restored
 
     def video(
         self,
@@ -147,27 +158,37 @@ class Derainer:
         return self._frames(FileSource(path, start, duration, as_progressive))
 
     def _frames(self, source: FileSource) -> Iterator[Frame]:
-        restore = self._following()
+        restore = self._following(source.info.average_rate)
         with source:
             for frame in source:
                 yield replace(frame, pixels=restore(frame))
 
-    def _following(self) -> Callable[[Frame], Pixels]:
-        """Restores the colours of frames of one source, one after another."""
-        restorers: dict[str, Restorer] = {}
+    def _following(self, rate: Fraction | None) -> Callable[[Frame], Pixels]:
+        """Restores the colours of frames of one source, one after another, `rate` a second."""
+        followers: dict[str, Restorer | Bypass] = {}
         continuity = Continuity()
 
         def restore(frame: Frame) -> Pixels:
             dtype = frame.pixels.dtype.name
-            engine = self._restorer(dtype).engine
-            if dtype not in restorers:
-                restorers[dtype] = Restorer(engine, self._tile, self._strength, sequence=True)
-            restorer = restorers[dtype]
-            if restorer.remembers and continuity.broken_at(frame):
-                restorer.reset()
-            return rgb_of(restorer(frame.pixels))
+            self._restorer(dtype)  # which raises once this derainer is closed
+            if dtype not in followers:
+                followers[dtype] = self._follower(dtype, rate)
+            if continuity.broken_at(frame):
+                followers[dtype].reset()
+            return rgb_of(followers[dtype](frame.pixels))
 
         return restore
+
+    def _follower(self, dtype: str, rate: Fraction | None) -> Restorer | Bypass:
+        """What restores frames of `dtype` that follow one another."""
+        engine = self._restorer(dtype).engine
+        restorer = Restorer(engine, self._tile, self._strength, sequence=True)
+        if not engine.gives_scores:
+            return restorer
+        if dtype not in self._watches:
+            options = replace(self._options, dtype=dtype)
+            self._watches[dtype] = open_watch(self._bypass, engine, options, self._stack)
+        return Bypass(restorer, self._watches[dtype], rate)
 
     def _restorer(self, dtype: str) -> Restorer:
         """The restorer for pixels of `dtype`; the network is compiled when the first of them come."""

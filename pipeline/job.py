@@ -1,6 +1,6 @@
 """One video restored from file to file: all the user may ask for, checked before the work, then done."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -11,6 +11,14 @@ import psutil
 
 from derain.engines.engine import Engine, EngineOptions, Pixels
 from derain.engines.errors import UsageError
+from derain.pipeline.bypass import (
+    Bypass,
+    BypassChoice,
+    Watch,
+    check_bypass,
+    looks_for_rain,
+    open_watch,
+)
 from derain.pipeline.choosing import open_chosen, pace_of
 from derain.pipeline.compare import Comparison, compare_displayed, heat_map, rain_layer, side_size
 from derain.pipeline.progress import Facts, QuietTeller, Teller, end_of_report
@@ -34,8 +42,8 @@ class VideoJob:
 
     `model`: a shipped name, a path, or "auto", see `choosing`. `start`, `duration`: seconds of the input,
     exact. `codec`, `encoder_options` and `crf` hold for every output, `compare` for the main one.
-    `rain_layer`: a further video of what was taken away. `show_attention`: one of where the network
-    sees rain, for networks that tell.
+    `bypass`: whether frames without rain skip the network. `rain_layer`: a further video of what was taken
+    away. `show_attention`: one of where the network sees rain, for networks that tell.
     """
 
     input: Path
@@ -44,6 +52,7 @@ class VideoJob:
     engine: EngineOptions = field(default_factory=EngineOptions)
     tile: TileChoice = "auto"
     strength: float = 1.0
+    bypass: BypassChoice = "auto"
     codec: str | None = None
     encoder_options: Mapping[str, str] = field(default_factory=dict)
     crf: float | None = None
@@ -72,19 +81,37 @@ def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
     with ExitStack() as stack:
         teller = stack.enter_context(QuietTeller() if teller is None else teller)
         check_strength(job.strength)
+        check_bypass(job.bypass)
         source = stack.enter_context(FileSource(job.input, job.start, job.duration, job.as_progressive))
         check_files(job)
         outputs = open_outputs(job, source, stack)
         options = engine_options(job, source.info)
         chosen = open_chosen(job.model, options, pace_of(source.info), job.tile)
         engine = stack.enter_context(chosen.engine)
-        restorer = Restorer(engine, job.tile, job.strength, sequence=True)
-        forget = restorer.reset if restorer.remembers else None
-        facts = gather(job, source, engine, chosen.why)
+        watch = open_watch(job.bypass, engine, options, stack)
+        facts = gather(job, source, engine, chosen.why, watch)
         teller.start(facts)
-        report = run(source, restorer, outputs, expected=facts.frames, tell=teller.update, forget=forget)
+        restorer = Restorer(engine, job.tile, job.strength, sequence=True)
+        report = restore(source, restorer, watch, outputs, facts.frames, teller)
         teller.end(end_of_report(report, job.files))
     return report
+
+
+def restore(
+    source: FileSource,
+    restorer: Restorer,
+    watch: Watch,
+    outputs: Sequence[Output],
+    expected: int | None,
+    teller: Teller,
+) -> Report:
+    """The run itself; `expected`: about how many frames."""
+    rate = source.info.average_rate
+    judge = Bypass(restorer, watch, rate) if restorer.engine.gives_scores else None
+    forget = restorer.reset if restorer.remembers else None
+    return run(
+        source, judge or restorer, outputs, expected=expected, tell=teller.update, forget=forget, judge=judge
+    )
 
 
 def check_files(job: VideoJob) -> None:
@@ -148,12 +175,14 @@ def open_sink(job: VideoJob, path: Path, source: FileSource, size: tuple[int, in
 
 
 def engine_options(job: VideoJob, info: StreamInfo) -> EngineOptions:
-    """The job's engine options with the pixels the input decodes to, and the attention map if it is shown."""
+    """The job's engine options with the pixels the input decodes to, the attention map if it is shown, and
+    scores where the network has any."""
     dtype = "uint16" if info.bit_depth > 8 else "uint8"
-    return replace(job.engine, dtype=dtype, attention=job.show_attention is not None)
+    scores = job.strength > 0 and looks_for_rain(job.model)
+    return replace(job.engine, dtype=dtype, attention=job.show_attention is not None, scores=scores)
 
 
-def gather(job: VideoJob, source: FileSource, engine: Engine, model_reason: str) -> Facts:
+def gather(job: VideoJob, source: FileSource, engine: Engine, model_reason: str, watch: Watch) -> Facts:
     """What runs, for the first line."""
     return Facts(
         input=str(job.input),
@@ -168,6 +197,8 @@ def gather(job: VideoJob, source: FileSource, engine: Engine, model_reason: str)
         frames=expected_frames(source, job.start, job.duration),
         precision_reason=engine.precision_reason,
         model_reason=model_reason,
+        bypass="auto" if watch.active else "off",
+        bypass_reason=watch.why,
     )
 
 

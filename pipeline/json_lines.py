@@ -35,5 +35,9 @@ class JsonLines:
 
 
 def _rounded(value: Any) -> Any:
-    """Floats to the thousandth, which is what JSON readers want to see; all else as it is."""
+    """Floats, also inside, to the thousandth, which is what readers want to see; all else as it is."""
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
     return round(value, 3) if isinstance(value, float) else value

@@ -94,11 +94,33 @@ class StageMeter:
 
 
 @dataclass(frozen=True)
+class Rain:
+    """What was seen of the rain so far, in scores from 0, none, to 1.
+
+    `score`: of the last frame that was looked at, by `judge`: "network", "glance", "" where none was.
+    `tile_scores`: of its tiles, row by row, empty where it was whole. `mean`, `greatest`: of all frames the
+    network looked at. `frames`: that came, and of them `bypassed`: that the network did not run on. `tiles`:
+    of all frames that it ran on in several, and of them `skipped`: that were not computed.
+    """
+
+    score: float | None = None
+    judge: str = ""
+    tile_scores: tuple[float, ...] = ()
+    mean: float | None = None
+    greatest: float | None = None
+    frames: int = 0
+    bypassed: int = 0
+    tiles: int = 0
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A run at one moment.
 
     `frames`: written so far. `expected`: in all, None where unknown. `held`: corrupt ones replaced by the
     last good one. `seconds` since the start. `fps`: lately. `eta`: seconds to go, None where unknown.
+    `rain`: None where nothing looks for it.
     """
 
     frames: int
@@ -108,6 +130,7 @@ class Snapshot:
     fps: float
     eta: float | None
     stages: dict[str, StageTimes]
+    rain: Rain | None = None
 
 
 class Metrics:
@@ -143,7 +166,7 @@ class Metrics:
         """The stages so far, in their order."""
         return {name: meter.times() for name, meter in self.stages.items()}
 
-    def snapshot(self, held: int = 0) -> Snapshot:
+    def snapshot(self, held: int = 0, rain: Rain | None = None) -> Snapshot:
         """The run now; its `fps` is that since some 64 snapshots ago."""
         seconds, frames = self.seconds, self.frames
         self._recent.append((seconds, frames))
@@ -152,4 +175,4 @@ class Metrics:
         eta = None
         if self.expected is not None and fps > 0:
             eta = max(0, self.expected - frames) / fps
-        return Snapshot(frames, self.expected, held, seconds, fps, eta, self.times())
+        return Snapshot(frames, self.expected, held, seconds, fps, eta, self.times(), rain)

@@ -5,12 +5,16 @@ plain line every few seconds elsewhere, last what was done. Programs get JSON, o
 (`--json`), times in seconds unless the name says ms, unknown values null:
 
 start     input, outputs, model, model_version, backend, precision, tiles, width, height, frames (expected),
-          precision_reason, model_reason (why these, "" where they were asked for)
+          precision_reason, model_reason (why these, "" where they were asked for),
+          bypass (auto or off), bypass_reason (who looks for rain, why it is off, "" if asked for)
 progress  frames (written), expected, held, seconds, fps (lately), eta,
-          stages: {decode, restore, encode: {p50_ms, p99_ms}}
+          stages: {decode, restore, encode: {p50_ms, p99_ms}},
+          rain, of a network with an attention map only: {score (0..1, of the last frame that was looked at),
+          judge (network or glance), tile_scores, mean and greatest (of frames the network looked at),
+          frames, bypassed, tiles, skipped}
 end       status (done, short, interrupted or failed), exit_code, message, files (those that now exist),
           frames, held, seconds, fps, stages; these five are null where the run never started;
-          resets, of a recurrent network only: how often it began anew (a cut, a gap, damage)
+          resets, of a recurrent network only: how often it began anew (a cut, a gap, damage); rain, as above
 
 Each line has `event`, its name. `end` comes exactly once, and last; where the command line itself is wrong
 nothing comes but the exit code 2 and a sentence on stderr.
@@ -22,14 +26,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from derain.pipeline.json_lines import JsonLines
-from derain.pipeline.metrics import Snapshot, StageTimes
+from derain.pipeline.metrics import Rain, Snapshot, StageTimes
 from derain.pipeline.runner import Interrupted, Report
 
 PLAIN_EVERY = 5.0
@@ -53,6 +57,8 @@ class Facts:
     frames: int | None
     precision_reason: str = ""
     model_reason: str = ""
+    bypass: str = "off"
+    bypass_reason: str = ""
 
     def line(self) -> str:
         """One line for people."""
@@ -60,7 +66,8 @@ class Facts:
         return (
             f"model {in_words(f'{self.model} {self.model_version}', self.model_reason)}, "
             f"{self.backend} {in_words(self.precision, self.precision_reason)}, "
-            f"tiles {self.tiles}, {self.width}x{self.height}{frames}"
+            f"tiles {self.tiles}, bypass {in_words(self.bypass, self.bypass_reason)}, "
+            f"{self.width}x{self.height}{frames}"
         )
 
 
@@ -172,14 +179,16 @@ class JsonTeller(QuietTeller):
         """A progress event, unless the last one is fresh."""
         if time.monotonic() - self._told >= JSON_EVERY:
             self._told = time.monotonic()
-            self._lines.write("progress", {**asdict(snapshot), "stages": milliseconds(snapshot.stages)})
+            fields = asdict(snapshot) | {"stages": milliseconds(snapshot.stages)}
+            self._lines.write("progress", without_none(fields, "rain"))
 
     def end(self, end: End) -> None:
         """The end event."""
         report = end.report
         done = {name: getattr(report, name, None) for name in ("frames", "held", "seconds", "fps")}
-        if report is not None and report.resets is not None:
-            done["resets"] = report.resets
+        if report is not None:
+            further = {"resets": report.resets, "rain": report.rain and asdict(report.rain)}
+            done |= without_none(further, *further)
         stages = None if report is None else milliseconds(report.stages)
         fields = {"status": end.status, "exit_code": end.exit_code, "message": end.message}
         self._lines.write(
@@ -221,9 +230,10 @@ def end_of_report(report: Report, files: tuple[Path, ...]) -> End:
     """The end of a run that came through, in one line."""
     held = f", {report.held} held because they were damaged" if report.held else ""
     resets = f", the network begun anew {times(report.resets)}" if report.resets else ""
+    rain = "" if report.rain is None else seen_in_all(report.rain)
     where = ", ".join(str(path) for path in files)
     rate = f"{report.seconds:.1f} s ({report.fps:.1f} fps)"
-    message = f"{counted(report.frames)} in {rate}{held}{resets}, written to {where}"
+    message = f"{counted(report.frames)} in {rate}{held}{resets}{rain}, written to {where}"
     if report.shortfall:
         return End("short", 1, message, files, report)
     return End("done", 0, message, files, report)
@@ -235,10 +245,34 @@ def say(text: str) -> None:
 
 
 def rates(snapshot: Snapshot) -> str:
-    """Frames a second, median stage times and the time to go."""
+    """Frames a second, median stage times, rain and the time to go."""
     stages = ", ".join(f"{name} {times.p50 * 1e3:.1f} ms" for name, times in snapshot.stages.items())
+    rain = "" if snapshot.rain is None else seen_now(snapshot.rain)
     to_go = "" if snapshot.eta is None else f", {clock(snapshot.eta)} to go"
-    return f"{snapshot.fps:.1f} fps, {stages}{to_go}"
+    return f"{snapshot.fps:.1f} fps, {stages}{rain}{to_go}"
+
+
+def seen_now(rain: Rain) -> str:
+    """The score of the last frame, and what was saved so far."""
+    score = "" if rain.score is None else f", rain {rain.score:.2f}"
+    return score + saved(rain)
+
+
+def seen_in_all(rain: Rain) -> str:
+    """The mean and the greatest score of a run, and what was saved."""
+    score = "" if rain.mean is None else f", rain {rain.mean:.2f} ({rain.greatest:.2f} at most)"
+    return score + saved(rain)
+
+
+def saved(rain: Rain) -> str:
+    """What the network was not run on, where it is anything."""
+    frames = f", {rain.bypassed} of {rain.frames} frames bypassed" if rain.bypassed else ""
+    return frames + (f", {rain.skipped} of {rain.tiles} tiles skipped" if rain.skipped else "")
+
+
+def without_none(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The fields without those of `names` that are None."""
+    return {name: value for name, value in fields.items() if value is not None or name not in names}
 
 
 def clock(seconds: float) -> str:

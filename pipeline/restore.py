@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import cv2
@@ -17,6 +17,9 @@ from derain.pipeline.tiling import Tile, TilePlan, round_up, smallest_tile
 
 TileChoice: TypeAlias = Literal["auto", "none"] | int
 """Whole frames or tiles as memory allows, always whole frames, or tiles that read this many pixels a side."""
+
+Skip: TypeAlias = Callable[[TilePlan], Sequence[bool]]
+"""Says of each tile whether it is to be left as it is."""
 
 WORKING_BYTES = 256
 """Memory a backend is taken to need for a pixel it restores: its activations in float, a few at a time."""
@@ -62,15 +65,18 @@ class Restorer:
         self._memory = Memory(engine.states, sequence)
         self._limit: int | None = None
         self._scores: Scores | None = None
+        self._skipped = 0
         self._shape: tuple[int, ...] = ()
         self._dtype: np.dtype[np.unsignedinteger] | None = None
 
-    def __call__(self, pixels: Pixels, out: Pixels | None = None) -> Pixels:
+    def __call__(self, pixels: Pixels, out: Pixels | None = None, dry: Skip | None = None) -> Pixels:
         """Restores `pixels`, (H, W, 3) RGB of the engine's dtype, of any size from 1x1.
 
         Gives a new array (H, W, engine.channels) of the same dtype, or `out`, which must not share memory
         with `pixels` and must be C-contiguous; see `rgb_of` and `attention_of`. The strength is for the
-        colours, not for attention maps and scores. Raises DerainError where the engine fails.
+        colours, not for attention maps and scores. `dry`, asked where there are several tiles: those that it
+        names come out as they came in, without rain in maps and scores; nobody asks where the network
+        remembers, whose tiles need what was seen around them. Raises DerainError where the engine fails.
         """
         channels = self.engine.channels
         if out is None:
@@ -80,7 +86,7 @@ class Restorer:
         if self.strength == 0 and channels == 3 and not self.engine.gives_scores:
             np.copyto(out, pixels)
             return out
-        self._restore(pixels, out)
+        self._restore(pixels, out, dry)
         if self.strength < 1:
             self._blend(pixels, out)
         return out
@@ -100,6 +106,11 @@ class Restorer:
         return self._scores
 
     @property
+    def skipped(self) -> int:
+        """How many tiles of the last frame were not computed."""
+        return self._skipped
+
+    @property
     def remembers(self) -> bool:
         """Whether what it gives for a frame depends on those before."""
         return self._memory.lasts
@@ -115,37 +126,39 @@ class Restorer:
         else:
             out[..., :3] = cv2.addWeighted(pixels, 1 - self.strength, rgb_of(out), self.strength, 0)
 
-    def _restore(self, pixels: Pixels, out: Pixels) -> None:
+    def _restore(self, pixels: Pixels, out: Pixels, dry: Skip | None) -> None:
         while True:
             self._prepare(pixels)
             try:
-                self._infer(pixels, out)
+                self._infer(pixels, out, dry)
             except (MemoryError, MemoryShortError) as error:
                 self._back_off(error)
             else:
                 self._memory.turn()
                 return
 
-    def _infer(self, pixels: Pixels, out: Pixels) -> None:
+    def _infer(self, pixels: Pixels, out: Pixels, dry: Skip | None) -> None:
         plan = self._plan
+        self._skipped = 0
         scores = self._score_room(1, *plan.padded)
         if plan.aligned and pixels.flags.c_contiguous:
             self.engine.infer(
                 pixels[np.newaxis], out[np.newaxis], self._memory.take(plan, plan.tiles), scores
             )
         else:
-            self._infer_tiles(pixels, out, scores)
+            self._infer_tiles(pixels, out, scores, dry)
         if scores is not None:
             scale = self.engine.card.attention_scale
             self._scores = scores[0, : -(-plan.height // scale), : -(-plan.width // scale)]
 
-    def _infer_tiles(self, pixels: Pixels, out: Pixels, scores: Scores | None) -> None:
+    def _infer_tiles(self, pixels: Pixels, out: Pixels, scores: Scores | None, dry: Skip | None) -> None:
         plan, memory = self._plan, self._memory
         self._make_buffers()
-        last = max(len(plan.tiles) - self._batch, 0)
-        for start in range(0, len(plan.tiles), self._batch):
+        wanted = self._leave(pixels, out, dry)
+        last = max(len(wanted) - self._batch, 0)
+        for start in range(0, len(wanted), self._batch):
             # The last batch is moved back rather than made smaller, so that all have one shape.
-            tiles = plan.tiles[min(start, last) : start + self._batch]
+            tiles = wanted[min(start, last) : start + self._batch]
             for tile, read in zip(tiles, self._rainy, strict=True):
                 plan.read(pixels, tile, read)
             self.engine.infer(self._rainy, self._restored, memory.take(plan, tiles), self._part_scores)
@@ -153,6 +166,22 @@ class Restorer:
             self._keep_scores(tiles, scores)
             for tile, restored in zip(tiles, self._restored, strict=True):
                 plan.write(restored, tile, out)
+
+    def _leave(self, pixels: Pixels, out: Pixels, dry: Skip | None) -> Sequence[Tile]:
+        """Leaves the dry tiles as they are; gives the others."""
+        plan = self._plan
+        if dry is None or plan.whole or self.remembers:
+            return plan.tiles
+        named = list(zip(plan.tiles, dry(plan), strict=True))
+        wanted = [tile for tile, is_dry in named if not is_dry]
+        left = [tile for tile, is_dry in named if is_dry]
+        while 0 < len(wanted) < len(self._rainy):
+            wanted.append(left.pop())  # batches have one shape
+        self._skipped = len(left)
+        for tile in left:
+            out[tile.core][..., :3] = pixels[tile.core]
+            out[tile.core][..., 3:] = 0
+        return wanted
 
     def _prepare(self, pixels: Pixels) -> None:
         """Makes the plan and the buffers for the shape of `pixels`, unless they are there."""
@@ -181,7 +210,7 @@ class Restorer:
         """For the scores of `count` frames of that size, None where the engine gives none."""
         scale = self.engine.card.attention_scale
         shape = count, height // scale, width // scale
-        return np.empty(shape, np.float32) if self.engine.gives_scores else None
+        return np.zeros(shape, np.float32) if self.engine.gives_scores else None
 
     def _keep_scores(self, tiles: Sequence[Tile], scores: Scores | None) -> None:
         """Puts the cores of the tiles' scores together, where there are any."""

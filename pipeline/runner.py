@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from derain.engines.engine import Pixels
 from derain.engines.errors import DerainError
 from derain.pipeline.channel import CancelledError, Channel
 from derain.pipeline.continuity import Continuity
 from derain.pipeline.frame import Frame
-from derain.pipeline.metrics import Metrics, Snapshot, StageTimes
+from derain.pipeline.metrics import Metrics, Rain, Snapshot, StageTimes
 from derain.pipeline.sink import Sink
 from derain.pipeline.source import Source
 
@@ -32,6 +32,15 @@ Compose: TypeAlias = Callable[[Pixels, Pixels], Pixels]
 Tell: TypeAlias = Callable[[Snapshot], None]
 
 log = logging.getLogger(__name__)
+
+
+class Judge(Protocol):
+    """What tells where rain is, of the frames that a run restores; see Bypass."""
+
+    @property
+    def rain(self) -> Rain: ...
+
+    def reset(self) -> None: ...
 
 
 def restored_only(rainy: Pixels, restored: Pixels) -> Pixels:
@@ -57,7 +66,7 @@ class Report:
     `frames`: written. `held`: corrupt ones replaced by the last good one. `stages`: times by stage name.
     `latency`: seconds from decoded to written, `interval`: seconds between frames written, both (p50, p99).
     `shortfall`: what the source promised and did not give, None where whole. `resets`: how often a recurrent
-    network was made to begin anew, None for any other.
+    network was made to begin anew, None for any other. `rain`: what was seen of it, None where nobody looked.
     """
 
     frames: int
@@ -68,6 +77,7 @@ class Report:
     interval: tuple[float, float]
     shortfall: str | None = None
     resets: int | None = None
+    rain: Rain | None = None
 
     @property
     def fps(self) -> float:
@@ -105,16 +115,18 @@ def run(
     expected: int | None = None,
     tell: Tell | None = None,
     forget: Forget | None = None,
+    judge: Judge | None = None,
 ) -> Report:
     """Restores every frame of `source` into every one of `outputs` and publishes them.
 
     `tell` is called in the calling thread about ten times a second. `forget`, of a restorer that remembers
-    frames: called before one that does not follow those before it (see Continuity). The caller opens and
-    closes source, restorer and sinks. On a failure anywhere nothing is published and DerainError is raised
-    with the original error as its cause. Ctrl-C keeps what is written as partial files and raises
-    Interrupted; a second one, while that goes on, discards them. No thread outlives the call.
+    frames: called before one that does not follow those before it (see Continuity). `judge`, of one that says
+    where rain is: is then reset too. The caller opens and closes source, restorer and sinks. On a failure
+    anywhere nothing is published and DerainError is raised with the original error as its cause. Ctrl-C keeps
+    what is written as partial files and raises Interrupted; a second one, while that goes on, discards them.
+    No thread outlives the call.
     """
-    return _Run(source, restorer, outputs, Metrics(expected), forget).go(tell)
+    return _Run(source, restorer, outputs, Metrics(expected), forget, judge).go(tell)
 
 
 class _Stage(threading.Thread):
@@ -155,9 +167,11 @@ class _Run:
         outputs: Sequence[Output],
         metrics: Metrics,
         forget: Forget | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self._source, self._restorer, self._outputs, self._metrics = source, restorer, outputs, metrics
-        self._forget, self._resets, self._continuity = forget, 0, Continuity()
+        self._forget, self._judge = forget, judge
+        self._resets, self._continuity = 0, Continuity()
         self._decoded: Channel[_Decoded] = Channel(CAPACITY)
         self._restored: Channel[_Restored] = Channel(CAPACITY)
         self._failure: tuple[str, BaseException] | None = None
@@ -210,13 +224,21 @@ class _Run:
         meter = self._metrics.stages["restore"]
         for item in meter.wait.each(self._decoded):
             with meter.work.measure():
-                if self._forget is not None and self._continuity.broken_at(item.frame):
-                    self._forget()
-                    self._resets += 1
+                self._follow(item.frame)
                 pixels = self._restorer(item.frame.pixels)
             with meter.wait.measure():
                 self._restored.put(_Restored(item.frame, pixels, item.at))
         self._restored.finish()
+
+    def _follow(self, frame: Frame) -> None:
+        """Lets those who look at earlier frames know where `frame` does not follow them."""
+        if (self._forget is None and self._judge is None) or not self._continuity.broken_at(frame):
+            return
+        if self._judge is not None:
+            self._judge.reset()
+        if self._forget is not None:
+            self._forget()
+            self._resets += 1
 
     def _encode(self) -> None:
         meter = self._metrics.stages["encode"]
@@ -253,7 +275,10 @@ class _Run:
         """Waits for the last thread, or a failure, in short steps: on Windows Ctrl-C can't end a wait."""
         while self._running and self._failure is None and not self._stages[-1].ended.wait(POLL):
             if tell is not None:
-                tell(self._metrics.snapshot(self._source.held))
+                tell(self._metrics.snapshot(self._source.held, self._rain()))
+
+    def _rain(self) -> Rain | None:
+        return None if self._judge is None else self._judge.rain
 
     def _interrupt(self) -> None:
         """Ctrl-C: keeps the partial files, or the whole ones where they are being published already."""
@@ -310,4 +335,5 @@ class _Run:
             interval=(metrics.interval.percentile(50), metrics.interval.percentile(99)),
             shortfall=self._source.shortfall,
             resets=None if self._forget is None else self._resets,
+            rain=self._rain(),
         )

@@ -34,6 +34,11 @@ class Tile:
     keep_left: int
     keep_right: int
 
+    @property
+    def core(self) -> tuple[slice, slice]:
+        """What it keeps, as indices of the frame."""
+        return slice(self.keep_top, self.keep_bottom), slice(self.keep_left, self.keep_right)
+
 
 @dataclass(frozen=True)
 class TilePlan:
@@ -105,7 +110,7 @@ class TilePlan:
 
     def write(self, restored: Pixels, tile: Tile, out: Pixels) -> None:
         """Copies the core of `restored` (*read_shape, 3) to where `tile` lies in `out` (height, width, 3)."""
-        out[tile.keep_top : tile.keep_bottom, tile.keep_left : tile.keep_right] = restored[
+        out[tile.core] = restored[
             tile.keep_top - tile.top : tile.keep_bottom - tile.top,
             tile.keep_left - tile.left : tile.keep_right - tile.left,
         ]

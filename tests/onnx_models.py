@@ -116,6 +116,20 @@ def mapped(folder: Path, name: str = "mapped", scale: int = 4, kernel: int = 3, 
     return save(model, folder, replace(CARD, **{"name": name, "attention": ("drops", "streaks"), **facts}))
 
 
+def glance(folder: Path, name: str = "glance", scale: int = 32, **card: Any) -> Path:
+    """Gives back what it gets, and as its one map the greatest red of a cell of scale x scale pixels."""
+    side = [scale, scale]
+    nodes = [
+        helper.make_node("Identity", ["rainy"], ["restored"]),
+        helper.make_node("Split", ["rainy"], ["red", "green", "blue"], axis=1),
+        helper.make_node("MaxPool", ["red"], ["attention"], kernel_shape=side, strides=side),
+    ]
+    model = make(nodes)
+    add_output(model, "attention", ("N", 1, "h", "w"))
+    facts = {"halo": scale - 1, "multiple_of": scale, "attention": ("rain",), "attention_scale": scale}
+    return save(model, folder, replace(CARD, **{"name": name, **facts, **card}))
+
+
 def recurrent(
     folder: Path, name: str = "recurrent", factor: int = 4, attention: bool = False, **card: Any
 ) -> Path:

@@ -43,6 +43,13 @@ def encoder_options(ctx: click.Context, parameter: click.Parameter, pairs: Seque
 @click.argument("output", callback=path_option)
 @network_options
 @restoring_options
+@click.option(
+    "--bypass",
+    type=click.Choice(["auto", "off"]),
+    default="auto",
+    show_default=True,
+    help="Whether frames without rain skip the network and stay as they are.",
+)
 @click.option("--codec", metavar="NAME", help="The encoder; libx264, or what fits the input and container.")
 @click.option(
     "-e",

@@ -12,7 +12,8 @@ import pytest
 
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline import progress
-from derain.pipeline.metrics import Snapshot, StageTimes
+from derain.pipeline.json_lines import JsonLines
+from derain.pipeline.metrics import Rain, Snapshot, StageTimes
 from derain.pipeline.progress import BarTeller, Facts, JsonTeller, PlainTeller, QuietTeller, Teller, counted
 from derain.pipeline.runner import Interrupted, Report
 
@@ -24,7 +25,7 @@ STAGES = {
 }
 SNAPSHOT = Snapshot(120, 240, 1, 8.5, 14.125, 8.4956, STAGES)
 REPORT = Report(240, 0, 17.0, STAGES, (0.1, 0.2), (0.07, 0.09))
-FIRST = "derain: model realtime 1, openvino fp32, tiles auto (none), 64x48, about 240 frames"
+FIRST = "derain: model realtime 1, openvino fp32, tiles auto (none), bypass off, 64x48, about 240 frames"
 
 
 @pytest.fixture
@@ -87,6 +88,8 @@ def test_json_is_one_event_a_line(clock: list[float], capsys: pytest.CaptureFixt
         "frames": 240,
         "precision_reason": "",
         "model_reason": "",
+        "bypass": "off",
+        "bypass_reason": "",
     }
     stages = {
         "decode": {"p50_ms": 1.6, "p99_ms": 3.1},
@@ -114,6 +117,47 @@ def test_json_is_one_event_a_line(clock: list[float], capsys: pytest.CaptureFixt
         "seconds": 17.0,
         "fps": 14.118,
         "stages": stages,
+    }
+
+
+RAIN = Rain(0.4256, "network", (0.1, 0.4256), 1 / 3, 0.75, frames=240, bypassed=60, tiles=360, skipped=90)
+
+
+def test_what_was_seen_of_the_rain_is_told(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    teller = PlainTeller()
+    teller.start(replace(FACTS, bypass="auto", bypass_reason="with the glance"))
+    clock[0] += 10
+    teller.update(replace(SNAPSHOT, rain=RAIN))
+    teller.end(progress.end_of_report(replace(REPORT, rain=RAIN), (Path("clean.mp4"),)))
+    first, now, last = capsys.readouterr().err.splitlines()
+    assert ", tiles auto (none), bypass auto (with the glance), 64x48, " in first
+    saved = "60 of 240 frames bypassed, 90 of 360 tiles skipped"
+    assert f", encode 11.3 ms, rain 0.43, {saved}, 0:08 to go" in now
+    assert f"(14.1 fps), rain 0.33 (0.75 at most), {saved}, written to clean.mp4" in last
+
+
+def test_where_nothing_was_seen_or_saved_nothing_is_told_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    QuietTeller().end(progress.end_of_report(replace(REPORT, rain=Rain()), (Path("clean.mp4"),)))
+    assert capsys.readouterr().err == "derain: 240 frames in 17.0 s (14.1 fps), written to clean.mp4\n"
+
+
+def test_json_has_what_was_seen_of_the_rain(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    teller = JsonTeller()
+    clock[0] += 10
+    teller.update(replace(SNAPSHOT, rain=RAIN))
+    teller.end(progress.end_of_report(replace(REPORT, rain=RAIN), (Path("clean.mp4"),)))
+    now, last = (json.loads(line)["rain"] for line in capsys.readouterr().out.splitlines())
+    assert now == last
+    assert now == {
+        "score": 0.426,
+        "judge": "network",
+        "tile_scores": [0.1, 0.426],
+        "mean": 0.333,
+        "greatest": 0.75,
+        "frames": 240,
+        "bypassed": 60,
+        "tiles": 360,
+        "skipped": 90,
     }
 
 
@@ -232,6 +276,12 @@ def test_a_reader_that_goes_away_ends_the_run_with_a_sentence() -> None:
     job.stderr.close()
     assert job.wait(60) == 1
     assert said == f"the program that read the --json lines has gone, so the run ends{os.linesep}"
+
+
+def test_json_numbers_are_short_however_deep_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    JsonLines().write("progress", {"a": 1 / 3, "b": {"c": [2 / 3, None, "x"], "d": (1, 0.12345)}})
+    event = json.loads(capsys.readouterr().out)
+    assert event == {"event": "progress", "a": 0.333, "b": {"c": [0.667, None, "x"], "d": [1, 0.123]}}
 
 
 @pytest.mark.parametrize("count,words", [(0, "0 frames"), (1, "1 frame"), (2, "2 frames")])

@@ -12,7 +12,7 @@ from fakes import FakeSink, FakeSource, negative
 from derain.engines.engine import Pixels
 from derain.engines.errors import DerainError
 from derain.pipeline import runner
-from derain.pipeline.metrics import Snapshot
+from derain.pipeline.metrics import Rain, Snapshot
 from derain.pipeline.runner import CAPACITY, Interrupted, Output, run
 
 
@@ -58,6 +58,32 @@ def test_each_output_gets_its_own_picture() -> None:
     assert rain.frames[2].pixels.shape == (4, 16, 3)
     assert rain.frames[2].pixels[0, 0, 0] == 2
     assert rain.frames[2].pixels[0, 8, 0] == 253
+
+
+class Witness:
+    """A judge of a scene that gets darker by a level each frame, and is bright again where it begins anew."""
+
+    def __init__(self) -> None:
+        self.rain = Rain()
+        self.reset_before: list[int] = []
+
+    def reset(self) -> None:
+        self.reset_before.append(self.rain.frames)
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        self.rain = Rain(score=0.5, judge="network", frames=self.rain.frames + 1)
+        return pixels
+
+
+def test_a_judge_begins_anew_at_cuts_and_is_asked_for_what_it_saw() -> None:
+    """Frames are grey at their number, and so go from white to black before frame 256."""
+    witness, told = Witness(), list[Snapshot]()
+    sink = FakeSink(lambda count: time.sleep(0.3 if count == 100 else 0))
+    report = run(FakeSource(300), witness, [Output(sink)], tell=told.append, judge=witness)
+    assert witness.reset_before == [256]
+    assert report.rain == Rain(score=0.5, judge="network", frames=300)
+    assert report.resets is None, "those are of networks that remember"
+    assert any(one.rain is not None and one.rain.frames >= 100 for one in told)
 
 
 def test_the_main_output_is_published_last() -> None:

@@ -1,6 +1,6 @@
 """The Python way in: open a derainer, give it arrays, pictures or a video."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
@@ -31,13 +31,14 @@ class Derainer:
     `size` the best that keeps so many frames of (width, height) a second on this machine, which is measured
     now; `model_reason` tells. `backend`, `precision`, `threads`, `cache_dir`: see EngineOptions.
     `tile`: "auto", "none", or the pixels a side that a tile reads. `strength`: 0 gives back the rainy pixels,
-    1 the restored ones. `attention`: True for `with_attention`.
+    1 the restored ones. `attention`: True for `with_attention`. `keep`: names of attention maps on the
+    network's card, such as "drops", whose rain stays in the picture.
     One thread at a time. Arrays and pictures stand alone, whatever came before, also where the network is a
     recurrent one, which remembers earlier frames; it does so in `video` and in `sequence`, each for itself.
     There, with the `bypass` "auto", frames without rain skip the network and stay as they are, where it has
     an attention map to tell by; "off" restores every frame.
 
-    Raises UsageError for a value that can't be, an attention map that the model does not give for one, and
+    Raises UsageError for a value that can't be, an attention map that the model does not have for one, and
     DerainError where no backend runs the model.
     """
 
@@ -52,6 +53,7 @@ class Derainer:
         tile: TileChoice = "auto",
         strength: float = 1.0,
         attention: bool = False,
+        keep: Sequence[str] = (),
         bypass: BypassChoice = "auto",
         rate: float | Fraction | None = None,
         size: tuple[int, int] | None = None,
@@ -60,10 +62,11 @@ class Derainer:
         check_bypass(bypass)
         pace = check_pace(rate, size)
         scores = bypass == "auto" and strength > 0 and looks_for_rain(model)
-        self._options = EngineOptions(
-            backend, precision, threads, cache_dir, attention=attention, scores=scores
-        )
         self._bypass: BypassChoice = bypass
+        kept = (keep,) if isinstance(keep, str) else tuple(keep)
+        self._options = EngineOptions(
+            backend, precision, threads, cache_dir, attention=attention, scores=scores, keep=kept
+        )
         self._tile: TileChoice = tile
         self._strength = strength
         self._stack = ExitStack()

@@ -1,17 +1,30 @@
-"""Pictures that show what a restoration did: rainy beside restored, and what was taken away."""
+"""Pictures that show what a restoration did: rainy beside restored, what was taken away, and where."""
 
+import functools
 from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from derain.engines.engine import Pixels
+
+Mask: TypeAlias = npt.NDArray[np.uint8]
+"""(H, W), 255 or 0."""
 
 Comparison: TypeAlias = Literal["side", "split"]
 """side: both pictures next to each other. split: one picture, left half rainy, right half restored."""
 
 DIVIDER = 2
 """Width in pixels of the white line between the halves of a split picture."""
+
+MASK_LEVELS = 2
+"""Levels of 255 by which a colour must change by more for its pixel to count as altered.
+
+Nobody sees a step of two. Rounding alone makes it, and networks with a soft gate make it all over a dry
+picture: of a frame of our clean sample clip the network `realtime` changes 26 % of the pixels at all, and
+12 % by more than two levels.
+"""
 
 
 def compare(rainy: Pixels, restored: Pixels, comparison: Comparison) -> Pixels:
@@ -67,3 +80,24 @@ def rain_layer(rainy: Pixels, restored: Pixels) -> Pixels:
     middle = (int(np.iinfo(rainy.dtype).max) + 1) // 2
     layer: Pixels = cv2.addWeighted(rainy, 1, restored, -1, middle)
     return layer
+
+
+def altered(rainy: Pixels, restored: Pixels, levels: int = MASK_LEVELS) -> Mask:
+    """Where a picture was altered, (H, W): 255 where a colour differs by more than `levels` of 255, else 0.
+
+    The pictures are (H, W, 3), or (H, W) in grey, of one dtype. At 0 levels every altered pixel counts.
+    """
+    difference = cv2.absdiff(rainy, restored)
+    if difference.ndim == 3:
+        difference = functools.reduce(cv2.max, cv2.split(difference))
+    most = levels * (int(np.iinfo(rainy.dtype).max) // 255)
+    mask: Mask = cv2.compare(difference, most, cv2.CMP_GT)
+    return mask
+
+
+def altered_picture(rainy: Pixels, restored: Pixels, levels: int = MASK_LEVELS) -> Pixels:
+    """The mask `altered` as a picture like the two, (H, W, 3): white or black."""
+    white = int(np.iinfo(rainy.dtype).max) // 255
+    mask = altered(rainy, restored, levels).astype(rainy.dtype) * rainy.dtype.type(white)
+    picture: Pixels = cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB)
+    return picture

@@ -11,10 +11,11 @@ import numpy as np
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.api import Derainer
-from derain.pipeline.compare import Comparison, compare, rain_layer
+from derain.pipeline.compare import MASK_LEVELS, Comparison, altered, compare, rain_layer
 from derain.pipeline.images import (
     EXTENSIONS,
     JPEG,
+    PNG,
     WEBP,
     Image,
     check_fits,
@@ -23,6 +24,7 @@ from derain.pipeline.images import (
     read_image,
     write_image,
 )
+from derain.pipeline.pictures.metadata import Metadata
 from derain.pipeline.restore import TileChoice, check_strength
 from derain.pipeline.sinks.publish import taken
 
@@ -33,8 +35,9 @@ class ImageJob:
 
     `input`: a file, a folder, or a pattern such as "photos/*.jpg". `output`: a file, or a folder, which it
     has to be for a folder or a pattern: pictures keep their names there. `compare`: write rainy and restored
-    in one picture. `rain_layer`: a file or folder for pictures of what was taken away. `quality`: see
-    write_image.
+    in one picture. `rain_layer`: a file or folder for pictures of what was taken away. `mask_out`: a PNG file
+    or a folder for masks, white where a pixel was altered by more than `mask_levels` of 255, black elsewhere.
+    `quality`: see write_image.
     """
 
     input: str
@@ -45,6 +48,8 @@ class ImageJob:
     strength: float = 1.0
     compare: Comparison | None = None
     rain_layer: Path | None = None
+    mask_out: Path | None = None
+    mask_levels: int = MASK_LEVELS
     quality: int | None = None
     overwrite: bool = False
 
@@ -56,11 +61,13 @@ class Task:
     rainy: Path
     output: Path
     rain_layer: Path | None
+    mask_out: Path | None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """What will be written."""
-        return (self.output,) if self.rain_layer is None else (self.output, self.rain_layer)
+        further = (self.rain_layer, self.mask_out)
+        return (self.output, *(path for path in further if path is not None))
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,7 @@ def restore_images(
         cache_dir=options.cache_dir,
         tile=job.tile,
         strength=job.strength,
+        keep=options.keep,
     ) as derainer:
         if begin is not None:
             begin(derainer, len(tasks))
@@ -147,6 +155,8 @@ def _restore(job: ImageJob, task: Task, derainer: Derainer) -> tuple[int, int]:
             layer = Image(rain_layer(rainy.pixels, result.pixels), None, rainy.metadata)
             _save(job, layer, task.rain_layer)
             del layer
+        if task.mask_out is not None:
+            _save(job, mask_of(rainy, result, job.mask_levels), task.mask_out)
         if job.compare is not None:
             result = compared(rainy, result, job.compare)
         del rainy  # large pictures: encoding needs its memory
@@ -173,6 +183,12 @@ def compared(rainy: Image, restored: Image, comparison: Comparison) -> Image:
     return Image(compare(rainy.pixels, restored.pixels, comparison), alpha, restored.metadata)
 
 
+def mask_of(rainy: Image, restored: Image, levels: int) -> Image:
+    """Where the picture was altered, in grey, turned as the picture is; its profile is for its colours."""
+    shown = Metadata(exif=rainy.metadata.exif, dpi=rainy.metadata.dpi)
+    return Image(altered(rainy.pixels, restored.pixels, levels), None, shown)
+
+
 def find_tasks(job: ImageJob) -> tuple[list[Task], int, bool]:
     """The pictures, the number of other files, and whether the job is for a folder or a pattern."""
     path = Path(job.input)
@@ -182,10 +198,12 @@ def find_tasks(job: ImageJob) -> tuple[list[Task], int, bool]:
         found = sorted(Path(name) for name in glob.glob(job.input, recursive=True))  # noqa: PTH207
         return *_tasks_in(job, fixed_part(path), found), True
     output = job.output / path.name if job.output.is_dir() else job.output
-    layer = job.rain_layer
+    layer, mask = job.rain_layer, job.mask_out
     if layer is not None and layer.is_dir():
         layer /= path.name
-    return [Task(path, output, layer)], 0, False
+    if mask is not None and mask.is_dir():
+        mask /= f"{path.stem}.png"
+    return [Task(path, output, layer, mask)], 0, False
 
 
 def fixed_part(pattern: Path) -> Path:
@@ -206,13 +224,15 @@ def _tasks_in(job: ImageJob, folder: Path, found: list[Path]) -> tuple[list[Task
     for path in pictures:
         place = path.relative_to(folder)
         layer = None if job.rain_layer is None else job.rain_layer / place
-        tasks.append(Task(path, job.output / place, layer))
+        mask = None if job.mask_out is None else job.mask_out / place.with_suffix(".png")
+        tasks.append(Task(path, job.output / place, layer, mask))
     return tasks, len(files) - len(pictures)
 
 
 def _written_by(job: ImageJob, path: Path) -> bool:
     """True for files in the folders of the job's results, which may lie inside the folder of the input."""
-    folders = [folder.resolve() for folder in (job.output, job.rain_layer) if folder is not None]
+    written = (job.output, job.rain_layer, job.mask_out)
+    folders = [folder.resolve() for folder in written if folder is not None]
     return any(folder in path.resolve().parents and folder != Path(job.input).resolve() for folder in folders)
 
 
@@ -222,7 +242,7 @@ def check_tasks(job: ImageJob, tasks: list[Task], many: bool) -> None:
         raise UsageError(f"there are no pictures in {job.input} ({', '.join(EXTENSIONS)})")
     if not many:
         _check_single(job, tasks[0])
-    for folder in (job.output, job.rain_layer) if many else ():
+    for folder in (job.output, job.rain_layer, job.mask_out) if many else ():
         if folder is not None and folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file; {job.input} is several pictures, which need a folder")
     _check_overlap(tasks)
@@ -239,6 +259,8 @@ def _check_single(job: ImageJob, task: Task) -> None:
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder {path.parent} to write {path.name} into")
         format_of(path)
+    if task.mask_out is not None and format_of(task.mask_out) is not PNG:
+        raise UsageError(f"the mask {task.mask_out} is not a PNG by its name; give one that ends in .png")
     check_quality(task.output, job.quality)
 
 

@@ -20,7 +20,15 @@ from derain.pipeline.bypass import (
     open_watch,
 )
 from derain.pipeline.choosing import open_chosen, pace_of
-from derain.pipeline.compare import Comparison, compare_displayed, heat_map, rain_layer, side_size
+from derain.pipeline.compare import (
+    MASK_LEVELS,
+    Comparison,
+    altered_picture,
+    compare_displayed,
+    heat_map,
+    rain_layer,
+    side_size,
+)
 from derain.pipeline.progress import Facts, QuietTeller, Teller, end_of_report
 from derain.pipeline.restore import (
     Restorer,
@@ -43,7 +51,8 @@ class VideoJob:
     `model`: a shipped name, a path, or "auto", see `choosing`. `start`, `duration`: seconds of the input,
     exact. `codec`, `encoder_options` and `crf` hold for every output, `compare` for the main one.
     `bypass`: whether frames without rain skip the network. `rain_layer`: a further video of what was taken
-    away. `show_attention`: one of where the network sees rain, for networks that tell.
+    away. `show_attention`: one of where the network sees rain, for networks that tell. `mask_out`: one that
+    is white where a pixel was altered by more than `mask_levels` of 255, black elsewhere.
     """
 
     input: Path
@@ -59,6 +68,8 @@ class VideoJob:
     compare: Comparison | None = None
     rain_layer: Path | None = None
     show_attention: Path | None = None
+    mask_out: Path | None = None
+    mask_levels: int = MASK_LEVELS
     start: Fraction | None = None
     duration: Fraction | None = None
     as_progressive: bool = False
@@ -68,7 +79,7 @@ class VideoJob:
     @property
     def files(self) -> tuple[Path, ...]:
         """What will be written, the main output first."""
-        further = (self.rain_layer, self.show_attention)
+        further = (self.rain_layer, self.show_attention, self.mask_out)
         return (self.output, *(path for path in further if path is not None))
 
 
@@ -121,6 +132,7 @@ def check_files(job: VideoJob) -> None:
         "output": job.output,
         "rain layer": job.rain_layer,
         "attention video": job.show_attention,
+        "mask": job.mask_out,
     }
     files = [(name, path) for name, path in named.items() if path is not None]
     for number, (name, path) in enumerate(files):
@@ -144,7 +156,12 @@ def open_outputs(job: VideoJob, source: FileSource, stack: ExitStack) -> list[Ou
     if job.compare == "side":
         wide = side_size(info.width, info.height, info.rotation)
     outputs = [Output(stack.enter_context(open_sink(job, job.output, source, wide)), of_colours(main))]
-    for path, compose in ((job.rain_layer, of_colours(rain_layer)), (job.show_attention, show_attention)):
+    further = (
+        (job.rain_layer, of_colours(rain_layer)),
+        (job.show_attention, show_attention),
+        (job.mask_out, of_colours(partial(altered_picture, levels=job.mask_levels))),
+    )
+    for path, compose in further:
         if path is not None:
             outputs.append(Output(stack.enter_context(open_sink(job, path, source)), compose))
     return outputs

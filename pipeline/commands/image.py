@@ -11,6 +11,8 @@ from derain.engines.errors import DerainError
 from derain.pipeline.api import Derainer
 from derain.pipeline.commands.options import (
     compare_option,
+    kept,
+    mask_options,
     name_option,
     network_options,
     path_option,
@@ -124,6 +126,7 @@ class JsonTeller(Teller):
     metavar="FILE|FOLDER",
     help="Also write what was taken away, around mid grey.",
 )
+@mask_options("FILE|FOLDER")
 @telling_options
 def command(
     *,
@@ -133,6 +136,8 @@ def command(
     as_json: bool,
     no_progress: bool,
     log_level: str,
+    keep_drops: bool,
+    keep_streaks: bool,
     **rest: Any,
 ) -> int:
     """Take the rain out of pictures: PNG, JPEG, WebP and TIFF.
@@ -143,7 +148,8 @@ def command(
 
     With --json, stdout gets the events start, image and end, one JSON object a line.
     """
-    engine = EngineOptions(backend=backend, precision=precision, threads=threads)
+    keep = kept(keep_drops, keep_streaks)
+    engine = EngineOptions(backend=backend, precision=precision, threads=threads, keep=keep)
     job = ImageJob(engine=engine, **rest)
     with logging_to_stderr(log_level), (JsonTeller if as_json else Teller)(no_progress) as teller:
         report = restore_images(job, teller.begin, teller.tell)

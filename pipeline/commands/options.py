@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from derain.engines.errors import UsageError
+from derain.pipeline.compare import MASK_LEVELS
 from derain.pipeline.log import LEVELS
 from derain.pipeline.restore import TileChoice, parse_tile
 
@@ -102,8 +103,44 @@ restoring_options = together(
         metavar="0..1",
         help="How much of the rain to take: 0 leaves the picture, 1 restores it.",
     ),
+    click.option(
+        "--keep-drops",
+        is_flag=True,
+        help="Leave drops on the lens (networks with an attention map of drops).",
+    ),
+    click.option(
+        "--keep-streaks",
+        is_flag=True,
+        help="Leave falling rain (networks with an attention map of streaks).",
+    ),
 )
-"""How pictures are restored: tile, strength."""
+"""How pictures are restored: tile, strength, keep-drops, keep-streaks."""
+
+
+def kept(drops: bool, streaks: bool) -> tuple[str, ...]:
+    """The attention maps whose rain stays, by name."""
+    return ("drops",) * drops + ("streaks",) * streaks
+
+
+def mask_options(metavar: str) -> Callable[[F], F]:
+    """Where the picture was altered: mask-out, which takes `metavar`, and mask-levels."""
+    return together(
+        click.option(
+            "--mask-out",
+            callback=path_option,
+            metavar=metavar,
+            help="Also write a mask: white where the picture was altered, black elsewhere.",
+        ),
+        click.option(
+            "--mask-levels",
+            default=str(MASK_LEVELS),
+            show_default=True,
+            callback=whole_option(0, 254),
+            metavar="0..254",
+            help="Altered is what changed by more of 255 levels than this; 0 marks every altered pixel.",
+        ),
+    )
+
 
 compare_option = click.option(
     "--compare",

@@ -10,6 +10,8 @@ from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.commands.options import (
     compare_option,
+    kept,
+    mask_options,
     network_options,
     number_option,
     path_option,
@@ -76,6 +78,7 @@ def encoder_options(ctx: click.Context, parameter: click.Parameter, pairs: Seque
     metavar="FILE",
     help="Also write where the network sees rain, as a heat map (networks with an attention map).",
 )
+@mask_options("FILE")
 @click.option("--drop-unsupported", is_flag=True, help="Leave out streams the container can't hold.")
 @click.option("--as-progressive", is_flag=True, help="Take interlaced pictures as they are.")
 @telling_options
@@ -87,6 +90,8 @@ def command(
     as_json: bool,
     no_progress: bool,
     log_level: str,
+    keep_drops: bool,
+    keep_streaks: bool,
     **rest: Any,
 ) -> int:
     """Take the rain out of a video file.
@@ -96,7 +101,8 @@ def command(
 
     With --json, stdout gets the events start, progress and end, one JSON object a line.
     """
-    engine = EngineOptions(backend=backend, precision=precision, threads=threads)
+    keep = kept(keep_drops, keep_streaks)
+    engine = EngineOptions(backend=backend, precision=precision, threads=threads, keep=keep)
     job = VideoJob(engine=engine, **rest)
     with logging_to_stderr(log_level):
         try:

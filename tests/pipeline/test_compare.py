@@ -5,7 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from derain.pipeline.compare import compare, compare_displayed, rain_layer, side_size
+from derain.pipeline.compare import (
+    altered,
+    altered_picture,
+    compare,
+    compare_displayed,
+    rain_layer,
+    side_size,
+)
 
 
 def test_side_puts_rainy_left_and_restored_right() -> None:
@@ -46,3 +53,19 @@ def test_rainy_is_left_as_shown_on_a_turned_video(rotation: int, comparison: Any
         assert stored.shape == rainy.shape
     shown = np.rot90(stored, rotation // 90)
     assert (shown[:, 0] == 10).all() and (shown[:, -1] == 200).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_altered_is_what_changed_by_more_than_so_many_levels(dtype: Any) -> None:
+    rainy = np.full((1, 4, 3), 100, dtype)
+    level = np.iinfo(dtype).max // 255
+    restored = rainy.copy()
+    restored[0, 1, 0] -= 1
+    restored[0, 2, 1] += 2 * level
+    restored[0, 3, 2] += 2 * level + 1
+    assert altered(rainy, restored).tolist() == [[0, 0, 0, 255]]
+    assert altered(rainy, restored, 0).tolist() == [[0, 255, 255, 255]]
+    assert altered(rainy[..., 2], restored[..., 2]).tolist() == [[0, 0, 0, 255]]
+    picture = altered_picture(rainy, restored, 0)
+    assert picture.dtype == dtype and picture.shape == rainy.shape
+    assert (picture[0, 0] == 0).all() and (picture[0, 1:] == np.iinfo(dtype).max).all()

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import psutil
 
 from derain.engines import cache
 from derain.engines.engine import Engine, EngineOptions, Pixels
@@ -17,7 +18,9 @@ from derain.engines.machine import cpu_name, installed, usable_cores
 from derain.pipeline.restore import Restorer, TileChoice
 
 KEPT_FOR = 24 * 3600
-"""Seconds: what was measured while the machine did other work as well does not hold for good."""
+"""Seconds."""
+BUSY = 0.1
+"""What was measured while others took more than this share of the processor is not kept."""
 TIMED = 5
 """Frames that are timed, after one that is not, with which the network is compiled for the size."""
 HOPELESS = 2
@@ -57,8 +60,14 @@ def seconds_a_frame(
     if path is not None and (known := _read(path)) is not None:
         return known.seconds
     log.info("measuring %s at %dx%d", engine.card.name, *size)
-    seconds = measure(Restorer(engine, tile, sequence=True), noise(size, options.dtype), enough)
-    if path is not None:
+    frame, began, before = noise(size, options.dtype), time.perf_counter(), others_worked()
+    seconds = measure(Restorer(engine, tile, sequence=True), frame, enough)
+    others = (others_worked() - before) / (time.perf_counter() - began)
+    if others > BUSY:
+        log.info(
+            "its %.1f ms are not kept: others took %.0f %% of the processor", seconds * 1e3, others * 100
+        )
+    elif path is not None:
         _keep(path, facts, seconds)
     return seconds
 
@@ -72,6 +81,13 @@ def measure(restorer: Restorer, frame: Pixels, enough: float) -> float:
         restorer(frame)
         times.append(time.perf_counter() - began)
     return median(times)
+
+
+def others_worked() -> float:
+    """Seconds of the whole processor that all processes but this one have taken since the machine started."""
+    times = psutil.cpu_times()
+    worked = sum(getattr(times, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq", "steal"))
+    return float(worked - time.process_time()) / (psutil.cpu_count() or 1)
 
 
 def kept(cache_dir: Path | None = None) -> list[Speed]:

@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import clips
 import numpy as np
 import onnx_models
+import psutil
 import pytest
 from fake_engine import FakeEngine
 
@@ -35,7 +37,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def two_quiet_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speeds, "others_worked", lambda: 0.0)
     monkeypatch.setattr(choosing, "usable_cores", lambda: 2)
     monkeypatch.setattr(speeds, "usable_cores", lambda: 2)
 
@@ -148,6 +151,29 @@ def test_a_measurement_is_forgotten_after_a_day_and_where_it_is_damaged(
     assert speeds.kept() == []
     chosen(HD)
     assert len(took) == 9
+
+
+def test_what_was_measured_beside_other_work_is_not_kept(
+    family: Path, took: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds now, but would be wrong tomorrow."""
+    monkeypatch.setattr(speeds, "others_worked", lambda: 0.2 * time.perf_counter())
+    for count in (3, 6):
+        assert chosen(HD).path.stem == "realtime-m"
+        assert (len(took), speeds.kept()) == (count, [])
+    monkeypatch.setattr(speeds, "others_worked", lambda: 0.05 * time.perf_counter())
+    chosen(HD)
+    chosen(HD)
+    assert len(took) == 9
+
+
+def test_others_are_all_processes_but_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = SimpleNamespace(user=9.0, system=4.0, steal=1.0, guest=3.0, idle=50.0, iowait=20.0)
+    monkeypatch.undo()
+    monkeypatch.setattr(psutil, "cpu_times", lambda: times)
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 4)
+    monkeypatch.setattr(time, "process_time", lambda: 6.0)
+    assert speeds.others_worked() == 2.0
 
 
 def test_another_machine_measures_for_itself(

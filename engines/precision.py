@@ -53,7 +53,16 @@ def open_int8(path: Path, exact: ModelFile) -> ModelFile:
             f"{path} holds the network {' '.join(found)} where that of {exact.path}, {exact.card.name} "
             f"{exact.card.version} int8, was looked for; make it again with derain quantise"
         )
+    if maps_of(file) != maps_of(exact):
+        raise UsageError(
+            f"{path} has other attention maps than {exact.path}; make it again with derain quantise"
+        )
     return file
+
+
+def maps_of(file: ModelFile) -> tuple[tuple[str, ...], int]:
+    """The names of its attention maps, and their scale."""
+    return file.card.attention, file.card.attention_scale
 
 
 def able() -> tuple[str, ...]:

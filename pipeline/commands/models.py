@@ -84,7 +84,7 @@ def facts(network: Listed) -> dict[str, str]:
         "licence": card.licence,
         "trained": _training(card),
         "tiles": f"{card.tiling}, halo {card.halo} pixels, sizes in multiples of {card.multiple_of}",
-        "attention map": "yes, for derain video --show-attention" if network.attention else "none",
+        "attention maps": _maps(card),
         "file": f"{network.path} ({network.size / 2**20:.2f} MiB)",
     }
     return {name: value for name, value in rows.items() if value}
@@ -121,6 +121,14 @@ def show(found: Sequence[Listed]) -> None:
 
 def _figures(figures: dict[str, Any]) -> str:
     return "; ".join(f"{name}: {figure}" for name, figure in figures.items())
+
+
+def _maps(card: ModelCard) -> str:
+    """Their names, and the options that take them."""
+    if not card.attention:
+        return "none"
+    keep = [f"--keep-{name}" for name in ("drops", "streaks") if name in card.attention]
+    return f"{', '.join(card.attention)}, for {', '.join(['--show-attention', *keep])}"
 
 
 def _precision(network: Listed) -> str:

@@ -76,6 +76,15 @@ def test_int8_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         open_engine(network, EngineOptions(precision="int8"))
 
 
+def test_an_int8_file_with_other_maps_is_refused(tmp_path: Path) -> None:
+    onnx_models.mapped(tmp_path, name="rain", precision="int8").rename(tmp_path / "rain.int8.onnx")
+    network = onnx_models.attentive(tmp_path, name="rain")
+    with pytest.raises(
+        UsageError, match=r"rain\.int8\.onnx has other attention maps than \S*rain\.onnx; make"
+    ):
+        open_engine(network, EngineOptions(precision="int8", attention=True))
+
+
 def test_fp32_of_an_int8_file_is_refused(network: Path) -> None:
     with pytest.raises(UsageError, match=r"rain\.int8\.onnx is int8; give the fp32 file"):
         open_engine(network.with_name("rain.int8.onnx"), EngineOptions(precision="fp32"))

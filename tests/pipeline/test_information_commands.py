@@ -43,7 +43,7 @@ def test_models_shows_each_card(two: tuple[Path, ...], capsys: pytest.CaptureFix
         "licence: MIT",
         "trained: realtime.toml, seed 7, commit 0123abc",
         "tiles: exact, halo 12 pixels, sizes in multiples of 1",
-        "attention map: none",
+        "attention maps: none",
         f"file: {two[0]} (",
     ):
         assert f"  {fact}" in shown
@@ -82,11 +82,15 @@ def test_models_reads_the_card_of_any_file(
 def test_models_tells_which_has_an_attention_map(
     two: tuple[Path, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mine = str(onnx_models.attentive(tmp_path))
-    assert run(["models", mine]) == 0
-    assert "  attention map: yes, for derain video --show-attention\n" in capsys.readouterr().out
-    assert run(["models", mine, "other", "--json"]) == 0
-    assert [network["attention"] for network in json.loads(capsys.readouterr().out)] == [True, False]
+    mine, joint = str(onnx_models.attentive(tmp_path)), str(onnx_models.mapped(tmp_path))
+    assert run(["models", mine, joint]) == 0
+    told = capsys.readouterr().out
+    assert "  attention maps: rain, for --show-attention\n" in told
+    assert "  attention maps: drops, streaks, for --show-attention, --keep-drops, --keep-streaks\n" in told
+    assert run(["models", mine, joint, "other", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [network["attention"] for network in listed] == [True, True, False]
+    assert [network["card"]["attention"] for network in listed] == [["rain"], ["drops", "streaks"], []]
 
 
 def test_models_begins_with_those_that_auto_chooses_among(

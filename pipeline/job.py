@@ -99,10 +99,10 @@ def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
         options = engine_options(job, source.info)
         chosen = open_chosen(job.model, options, pace_of(source.info), job.tile)
         engine = stack.enter_context(chosen.engine)
+        restorer = Restorer(engine, job.tile, job.strength, sequence=True)
         watch = open_watch(job.bypass, engine, options, stack)
         facts = gather(job, source, engine, chosen.why, watch)
         teller.start(facts)
-        restorer = Restorer(engine, job.tile, job.strength, sequence=True)
         report = restore(source, restorer, watch, outputs, facts.frames, teller)
         teller.end(end_of_report(report, job.files))
     return report

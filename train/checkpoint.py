@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from derain.engines.errors import DerainError, UsageError
-from derain.train.recipe import Recipe
+from derain.train.networks.recurrent import state_shapes
+from derain.train.recipe import Recipe, parse
 
 PARTS = ("network", "average", "optimiser", "judge", "judge_optimiser")
 """What has weights or moments of its own."""
@@ -149,8 +150,10 @@ def reason(error: Exception) -> str:
 def restore(state: State, recipe: Recipe, path: Path) -> None:
     """Goes on from a checkpoint of the same recipe; UsageError where it was another."""
     content = read(path)
-    if content["recipe"] != asdict(recipe):
-        changed = [k for k, v in asdict(recipe).items() if content["recipe"].get(k) != v]
+    # Parsed, as a key that this derain has and the one that wrote it had not is then at its default.
+    before = asdict(parse(content["recipe"], str(path)))
+    if before != asdict(recipe):
+        changed = [k for k, v in asdict(recipe).items() if before[k] != v]
         raise UsageError(
             f"{path} was made by another recipe (differs in {', '.join(changed)}); use a new --output"
         )
@@ -179,11 +182,13 @@ def check_given(before: dict[str, str], now: dict[str, str], path: Path) -> None
 
 
 def begin_with(state: State, path: Path) -> None:
-    """Takes the averaged weights of another run's checkpoint; UsageError where they don't fit."""
+    """Takes the averaged weights of another run's checkpoint; UsageError where they don't fit. A network that
+    remembers may have more than it is given: so it begins with those of its twin that does not."""
     content = read(path)
     try:
         for network in (state.network, state.average):
-            network.load_state_dict(content["average"])
+            own = network.state_dict() if state_shapes(network) else {}
+            network.load_state_dict(own | content["average"])
     except RuntimeError as error:
         raise UsageError(
             f"the weights of {path} are of another network, {content['recipe']['network']['name']}: "

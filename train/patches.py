@@ -16,7 +16,7 @@ from torch.utils.data import IterableDataset
 
 from derain.engines.errors import DerainError
 from derain.train.datasets import read_rgb
-from derain.train.degradations.compose import make
+from derain.train.degradations.compose import Shot, make
 from derain.train.degradations.joint_masks import MARKS, JointMasks, Scale, joint_masks
 from derain.train.degradations.masks import trains_rain
 from derain.train.degradations.mixture import sample
@@ -32,7 +32,8 @@ MOST_DRAWN = 1000
 
 
 class Batch(NamedTuple):
-    """`rainy` and `clean` (N, 3, P, P), `mask` (N, 1, P, P): the soft rain mask, all float32 in 0..1.
+    """`rainy` and `clean` (N, 3, P, P), `mask` (N, 1, P, P): the soft rain mask, all float32 in 0..1; of
+    clips (`RainyClips`) each is (N, T, c, P, P).
 
     `drops`, `streaks`: soft masks of one kind each, as `mask`; None where nothing asks for them.
     """
@@ -136,12 +137,16 @@ class RainyPatches(IterableDataset[Batch]):
         rng = np.random.default_rng([self.recipe.seed, index])
         for _ in range(MOST_DRAWN):
             found = self.drawn(rng, patch)
-            if not self.recipe.data.chosen or trains_rain(pixels(found.rainy), pixels(found.clean)):
+            if not self.recipe.data.chosen or self.suits(found):
                 return found
         raise DerainError(
             f"of {MOST_DRAWN} patches none has detail and rain; give other photos or more rain, "
             f"or --set data.chosen=false"
         )
+
+    def suits(self, found: Batch) -> bool:
+        """Whether a sample is one to choose."""
+        return trains_rain(pixels(found.rainy), pixels(found.clean))
 
     def drawn(self, rng: np.random.Generator, patch: int) -> Batch:
         """A patch of a pair or of a photo."""
@@ -163,10 +168,7 @@ class RainyPatches(IterableDataset[Batch]):
     def of_photo(self, rng: np.random.Generator, clean: Picture) -> Batch:
         """A patch with rain of a kind drawn by the recipe's shares."""
         height, width = clean.shape[:2]
-        shot = sample(rng, height, width, self.recipe.data.shares)
-        made = make(clean, shot)
-        kinds = joint_masks(clean, shot, scale=self.apart) if self.apart else None
-        return sample_of(made.rainy.image, made.clean, made.rainy.attention, kinds)
+        return rained(clean, sample(rng, height, width, self.recipe.data.shares), self.apart)
 
     def __iter__(self) -> Iterator[Batch]:
         worker = torch.utils.data.get_worker_info()
@@ -192,6 +194,13 @@ def of_one_kind(mask: Map, kind: str) -> JointMasks:
     them apart there."""
     nothing = np.zeros_like(mask)
     return JointMasks(nothing if kind == "streaks" else mask, nothing if kind == "drops" else mask)
+
+
+def rained(clean: Picture, shot: Shot, apart: Scale | None, time: float = 0.0) -> Batch:
+    """One sample of a picture under a shot at `time` seconds."""
+    made = make(clean, shot, time)
+    kinds = joint_masks(clean, shot, time, apart) if apart else None
+    return sample_of(made.rainy.image, made.clean, made.rainy.attention, kinds)
 
 
 def sample_of(rainy: Picture, clean: Picture, attention: Map, kinds: JointMasks | None) -> Batch:

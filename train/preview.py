@@ -13,6 +13,7 @@ from torch.nn import functional
 from derain.engines.errors import DerainError
 from derain.train.checkpoint import State
 from derain.train.networks.patch_gan import PatchGan, confidence_sheet
+from derain.train.networks.recurrent import of_sample
 from derain.train.patches import Batch
 from derain.train.record.files import write_whole
 
@@ -56,14 +57,15 @@ def save_samples(state: State, batch: Batch, path: Path, maps: Sequence[str] = (
 
 @torch.no_grad()
 def rows(state: State, batch: Batch, maps: Sequence[str] = ("rain",)) -> dict[str, Tensor]:
-    """The pictures (N, 1 or 3, P, P) of each row by its caption; a patch at a time, as memory is the
-    training's."""
+    """The pictures (N, 1 or 3, P, P) of each row by its caption, of clips their last frames; a sample at a
+    time, as memory is the training's."""
     device = next(state.average.parameters()).device
-    found = [state.average(rainy[None].to(device)) for rainy in batch.rainy]
-    restored = torch.cat([one.image for one in found])
+    found = [of_sample(state.average, rainy.to(device)) for rainy in batch.rainy]
+    batch = Batch(*(t if t is None or t.dim() == 4 else t[:, -1] for t in batch))  # type: ignore[arg-type]
+    restored = torch.cat([one.image[-1:] for one in found])
     shown = {"rainy": batch.rainy, "restored": restored, "clean": batch.clean, "mask": batch.mask}
     if found[0].attention is not None:
-        small = torch.cat([one.attention for one in found])
+        small = torch.cat([one.attention[-1:] for one in found if one.attention is not None])
         large = functional.interpolate(small, restored.shape[2:], mode="nearest")
         shown |= {"attention" if len(maps) == 1 else name: large[:, n : n + 1] for n, name in enumerate(maps)}
     if isinstance(state.judge, PatchGan):

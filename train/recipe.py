@@ -17,6 +17,8 @@ from derain.train.fields import build, check, ranged
 Table: TypeAlias = dict[str, Any]
 MANY = 4096
 """More patches, or pixels a side, than any machine takes at once."""
+MOST_FRAMES = 64
+"""Of a clip: beyond, memory ends before training pays."""
 BELOW_1 = 0.999999
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 """Of a recipe: a folder is called by it."""
@@ -42,7 +44,9 @@ class DataRecipe:
     set in Qian's layout, joined. `pairs_rain`: what falls in the pairs, for losses that tell kinds apart.
     `more_drops`: the chance of drops added to a pair's patch. `scales`: by how much a picture may be shrunk
     or enlarged. `flips`: half of the patches are mirrored. `chosen`: only patches with detail in the picture
-    and rain to be seen on it, as Eigen 2013 (section 5.2) chose them.
+    and rain to be seen on it, as Eigen 2013 (section 5.2) chose them. `frames`: above 1 a sample is a clip of
+    so many, of a camera that moves over a photo, or, `clips_share` of them, cut of `clips`: clean videos
+    relative to the data folder.
     """
 
     photos: tuple[str, ...] = ()
@@ -57,6 +61,9 @@ class DataRecipe:
     scales: tuple[float, float] = ranged(0.05, 20, (0.6, 1.8))
     flips: bool = True
     chosen: bool = False
+    frames: int = ranged(1, MOST_FRAMES, 1)
+    clips: tuple[str, ...] = ()
+    clips_share: float = ranged(0, 1, 0.3)
 
 
 @dataclass(frozen=True)
@@ -101,10 +108,12 @@ class OptimiserRecipe:
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """`name`: an objective of derain.train.objectives. `weights`: of its terms, by its own names."""
+    """`name`: an objective of derain.train.objectives. `weights`: of its terms, by its own names. `temporal`:
+    of clips, the weight of what changes from frame to frame otherwise than in the clean ones."""
 
     name: str = "masked-l1"
     weights: dict[str, Any] = field(default_factory=dict)
+    temporal: float = ranged(0, default=0.0)
 
 
 @dataclass(frozen=True)
@@ -267,6 +276,8 @@ def parse(table: Table, where: str) -> Recipe:
                 f"{where} [network] size {key} takes a number or a list of numbers, not {value!r}"
             )
     check_data(recipe.data, f"{where} [data]")
+    if recipe.loss.temporal and recipe.data.frames == 1:
+        raise UsageError(f"{where} [loss] temporal is of clips: [data] frames takes 2 or more then, not 1")
     begins = [stage.begin for stage in recipe.train.stages]
     if begins != sorted(set(begins)):
         raise UsageError(f"{where} [train] stages begin one after another, not at {begins}")
@@ -286,17 +297,32 @@ def number(value: object) -> bool:
 
 def check_data(data: DataRecipe, where: str) -> None:
     """UsageError where there is nothing to train on, or its shares are not of everything."""
-    if not data.photos and not data.pairs:
+    if data.frames > 1:
+        check_clips(data, where)
+    elif data.clips:
+        raise UsageError(f"{where} clips are cut in samples of frames, 2 or more, not {data.frames}")
+    elif not data.photos and not data.pairs:
         raise UsageError(f"{where} names neither photos nor pairs to train on")
     if data.pairs and not data.photos and data.pairs_share < 1:
         raise UsageError(f"{where} pairs_share is 1 where there are no photos, not {data.pairs_share}")
     if data.splits and not data.pairs:
         raise UsageError(f"{where} splits are those of pairs, of which it names none")
-    if data.photos and not (set(NEEDED) <= data.shares.keys() <= RAIN.keys() and sums_to_one(data.shares)):
+    known = set(NEEDED) <= data.shares.keys() <= RAIN.keys()
+    if (data.photos or data.clips) and not (known and sums_to_one(data.shares)):
         raise UsageError(
             f"{where} shares must give streaks, drops, joint and dry, and may give dirt, snow and "
             f"scratches, none below 0 and summing to 1, not {data.shares}"
         )
+
+
+def check_clips(data: DataRecipe, where: str) -> None:
+    """UsageError where samples of several frames can't be made."""
+    if data.pairs:
+        raise UsageError(f"{where} pairs are single pictures, of which no {data.frames} frames can be made")
+    if not data.photos and not data.clips:
+        raise UsageError(f"{where} names neither photos nor clips to train on")
+    if not data.photos and data.clips_share < 1:
+        raise UsageError(f"{where} clips_share is 1 where there are no photos, not {data.clips_share}")
 
 
 def sums_to_one(shares: dict[str, float]) -> bool:

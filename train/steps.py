@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from derain.train.checkpoint import State
 from derain.train.losses.eigen import middle
+from derain.train.losses.temporal import flicker
 from derain.train.networks.network import Restored
+from derain.train.networks.recurrent import along, joined, state_shapes
 from derain.train.objectives import Game, Judge, Objective, Terms
 from derain.train.optimisers import set_rates, share_of_rate
 from derain.train.parallel import any_of, average_gradients
@@ -68,12 +70,23 @@ class Plan:
         """Mixed precision where the recipe asks for it."""
         return torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.train.precision == "bf16")
 
+    @property
+    def frames(self) -> int:
+        """Of a sample."""
+        return self.recipe.data.frames
+
     def moved(self, batch: Batch) -> Batch:
-        """The batch on the device, its pictures as the network's weights lie in memory."""
+        """The batch on the device as pictures (N, c, P, P), the frames of a clip one after another; they lie
+        in memory as the network's weights do."""
         form = torch.channels_last if self.recipe.train.channels_last else torch.contiguous_format
-        return Batch(
-            *(None if t is None else t.to(self.device, memory_format=form, non_blocking=True) for t in batch)  # type: ignore[arg-type]
-        )
+        return Batch(*(
+            None if t is None else t.flatten(0, -4).to(self.device, memory_format=form, non_blocking=True)
+            for t in batch
+        ))  # type: ignore[arg-type]  # fmt: skip
+
+    def clips(self, pictures: Tensor) -> Tensor:
+        """The pictures of a batch as clips (N, T, c, P, P)."""
+        return pictures.view(-1, self.frames, *pictures.shape[1:])
 
 
 def floated(found: Any) -> Any:
@@ -117,7 +130,7 @@ def zero(state: State) -> None:
 def gather(state: State, plan: Plan, batch: Batch, rng: np.random.Generator, part: float) -> Figures:
     """Adds the gradients of one batch, times `part`, to those of the network and of the discriminator."""
     with plan.autocast():
-        restored: Restored = floated(plan.objective.restore(state.network, batch.rainy))
+        restored = floated(restored_by(state.network, plan, batch.rainy))
     judge = None if state.judge is None else seen_by(state.judge, plan)
     if judge is None:
         terms = plan.objective.terms(restored, batch, None)
@@ -127,11 +140,25 @@ def gather(state: State, plan: Plan, batch: Batch, rng: np.random.Generator, par
         state.judge.requires_grad_(False)
         terms = plan.objective.terms(restored, batch, judge)
         state.judge.requires_grad_(True)
+    if weight := plan.recipe.loss.temporal:
+        clean = middle(batch.clean, *restored.image.shape[2:])
+        terms["temporal"] = weight * flicker(plan.clips(restored.image), plan.clips(clean))
     (total(terms) * part).backward()  # type: ignore[no-untyped-call]
     figures = measured(restored, batch, terms)
     if judge is not None:
         against(plan, batch, restored, judge, rng, part, figures)
     return figures
+
+
+def restored_by(network: nn.Module, plan: Plan, rainy: Tensor) -> Restored:
+    """What the network gives for the pictures of a batch.
+
+    One that remembers goes through clips frame by frame with its states, and gradients go back the same way;
+    to another each frame is a picture like any other.
+    """
+    if plan.frames == 1 or not state_shapes(network):
+        return plan.objective.restore(network, rainy)
+    return joined(along(network, plan.clips(rainy)))
 
 
 def against(

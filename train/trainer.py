@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from derain.engines.errors import DerainError, UsageError
 from derain.train.checkpoint import State, averaged, begin_with, reason, restore, save
+from derain.train.clips import patches_of, size_of_clip
 from derain.train.datasets import pictures, read_pairs, size_on_disk, split
 from derain.train.interrupt import held_back
+from derain.train.networks.recurrent import state_shapes
 from derain.train.networks.registry import build_discriminator, build_network, entry
 from derain.train.objectives import missing, objective_of, refused
 from derain.train.optimisers import judge_optimiser_of, optimiser_of
 from derain.train.parallel import AgreedError, any_of, together
-from derain.train.patches import Batch, RainyPatches
+from derain.train.patches import Batch
 from derain.train.preview import save_samples
 from derain.train.recipe import Recipe
 from derain.train.record.curves import summed_up
@@ -80,8 +83,9 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
         state = fresh_state(recipe, options)
         state.given["processes"] = str(share.size)
         begin(state, recipe, options)
-        if share.rank == 0 and (sentence := missing(objective)):
-            log.warning("%s", sentence)
+        for sentence in (missing(objective), idle_states(state.network, recipe)):
+            if sentence and share.rank == 0:
+                log.warning("%s", sentence)
         Run(state, plan, options, sources, still).go()
     return options.output / "checkpoint.pt"
 
@@ -123,6 +127,16 @@ def check_recipe(recipe: Recipe) -> None:
         build_network(recipe.network)
 
 
+def idle_states(network: nn.Module, recipe: Recipe) -> str:
+    """Why a network would not learn to remember, in a sentence; "" where it has nothing to, or does."""
+    if not state_shapes(network) or recipe.data.frames > 1:
+        return ""
+    return (
+        f"{recipe.network.name} remembers the frames before, which samples of one frame don't teach it; "
+        f"give --set data.frames=6"
+    )
+
+
 def fresh_state(recipe: Recipe, options: RunOptions) -> State:
     """An untrained state, its weights drawn from the recipe's seed."""
     torch.manual_seed(recipe.seed)
@@ -154,26 +168,31 @@ def begin(state: State, recipe: Recipe, options: RunOptions) -> None:
 
 
 class Sources(NamedTuple):
-    """What patches are cut of."""
+    """What patches and clips are cut of."""
 
     photos: list[Path]
     pairs: list[Pair]
+    clips: list[Path]
 
     @property
     def files(self) -> list[Path]:
-        return [*self.photos, *(path for pair in self.pairs for path in (pair.rainy, pair.clean))]
+        twins = (path for pair in self.pairs for path in (pair.rainy, pair.clean))
+        return [*self.photos, *twins, *self.clips]
 
 
 def sources_of(recipe: Recipe, data: Path) -> Sources:
     """What the recipe names; UsageError where it isn't there, or is too small for a patch."""
-    found = Sources(training_photos(recipe, data), training_pairs(recipe, data))
-    if not found.photos and not found.pairs:
+    clips = [data / name for name in recipe.data.clips]
+    found = Sources(training_photos(recipe, data), training_pairs(recipe, data), clips)
+    if not any(found):
         raise UsageError(
             f"{data / recipe.data.photos[0]} has one picture, which is held out from training; add some"
         )
     patch = largest(recipe.train)
-    for path, parts in [(p, 1) for p in found.photos] + [(p.clean, 1 + p.halves) for p in found.pairs]:
-        width, height = size_on_disk(path)
+    sizes = [(path, size_on_disk(path), 1) for path in found.photos]
+    sizes += [(pair.clean, size_on_disk(pair.clean), 1 + pair.halves) for pair in found.pairs]
+    sizes += [(path, size_of_clip(path), 1) for path in found.clips]
+    for path, (width, height), parts in sizes:
         if (side := min(width // parts, height)) < patch:
             way = f"[train] stages patches of {side}" if recipe.train.stages else f"--set train.patch={side}"
             raise UsageError(
@@ -218,9 +237,7 @@ class Run:
         self.state, self.plan, self.options = state, plan, options
         self.recipe, self.first, self.fixed = plan.recipe, plan.share.rank == 0, still
         first = state.step * self.recipe.train.accumulate
-        self.patches = RainyPatches(
-            sources.photos, self.recipe, first, sources.pairs, plan.objective.apart, plan.share
-        )
+        self.patches = patches_of(self.recipe, *sources, first, plan.objective.apart, plan.share)
         self.folder: RunFolder | None = None
         if self.first:
             with written(options.output, state.step):

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from derain.train.checkpoint import State
+from derain.train.clips import patches_of
 from derain.train.datasets import pictures, read_pairs, split
+from derain.train.networks.recurrent import of_sample
 from derain.train.patches import Batch, RainyPatches
 from derain.train.recipe import Recipe
 from derain.train.record.curves import decibels
@@ -20,7 +22,7 @@ SEED = 1 << 40
 
 def fixed(recipe: Recipe, data: Path) -> Batch | None:
     """The patches of a recipe's validation: of its pairs where it names some, else of held-out photos under
-    the recipe's rain, else none; as large as the largest it trains on."""
+    the recipe's rain (clips where it trains on clips), else none; as large as the largest it trains on."""
     chosen = recipe.validation
     alike = replace(recipe.train, batch=chosen.patches, patch=largest(recipe.train), stages=())
     still = replace(
@@ -32,15 +34,15 @@ def fixed(recipe: Recipe, data: Path) -> Batch | None:
         return next(islice(RainyPatches((), still, 0, pairs), 1))
     kept = [split(pictures(data / folder), recipe.data.hold_out)[1] for folder in recipe.data.photos]
     photos = [path for paths in kept for path in paths]
-    return next(islice(RainyPatches(photos, still), 1)) if photos else None
+    return next(iter(patches_of(still, photos))) if photos else None
 
 
 @torch.no_grad()
 def psnr(state: State, batch: Batch, device: str) -> float:
-    """PSNR in dB of the averaged network's mean squared error over all patches, of what is shown: clipped to
-    0..1, all colours. Of all together, as a dry patch alone has any PSNR."""
+    """PSNR in dB of the averaged network's mean squared error over all patches, or all frames of all clips,
+    of what is shown: clipped to 0..1, all colours. Of all together, as a dry patch alone has any PSNR."""
     return decibels([
-        error(state.average(rainy[None].to(device)).image[0].cpu(), clean)
+        error(of_sample(state.average, rainy.to(device)).image.cpu(), clean)
         for rainy, clean in zip(batch.rainy, batch.clean, strict=True)
     ])  # fmt: skip
 
@@ -51,5 +53,5 @@ def input_psnr(batch: Batch) -> float:
 
 
 def error(picture: Tensor, clean: Tensor) -> float:
-    """The mean squared error of a picture as it is shown."""
+    """The mean squared error of pictures as they are shown."""
     return float((picture.float().clamp(0, 1) - clean).square().mean())

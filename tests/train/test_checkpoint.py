@@ -126,6 +126,18 @@ def test_places_without_a_file_are_told(
     assert "can't be read: Permission denied" in sentence(written)
 
 
+def test_one_that_was_written_before_a_key_was_known_goes_on_with_its_default(written: Path) -> None:
+    content = read(written)
+    del content["recipe"]["data"]["frames"]
+    torch.save({**content, DIGEST: digest(content)}, written)
+    state = state_of(layer())
+    restore(state, RECIPE, written)
+    assert state.step == 7
+    other = replace(RECIPE, data=replace(RECIPE.data, frames=4))
+    with pytest.raises(UsageError, match=r"differs in data"):
+        restore(state, other, written)
+
+
 def test_another_recipe_network_or_given_file_is_refused(written: Path) -> None:
     with pytest.raises(UsageError, match=r"made by another recipe \(differs in seed\); use a new --output"):
         restore(state_of(layer()), replace(RECIPE, seed=2), written)

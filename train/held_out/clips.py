@@ -30,24 +30,26 @@ def default_clips(data: Path) -> tuple[Path, ...]:
     return tuple(path for path in (data / "clips" / name for name in DEFAULTS) if path.is_file())
 
 
-def read_clip(path: Path) -> Clip:
-    """The first FRAMES pictures, MOST_WIDE pixels wide at most. UsageError where it is no moving clip."""
+def read_clip(path: Path, frames: int = FRAMES, most_wide: int = MOST_WIDE) -> Clip:
+    """The first `frames` pictures, `most_wide` pixels wide at most. UsageError where it is no moving clip."""
     with open_clean(path) as source:
-        turns = source.info.rotation // 90
-        taken = [(frame.pts or 0, shrunk(np.rot90(frame.pixels, turns))) for frame in islice(source, FRAMES)]
-        base = source.info.time_base
+        turns, base = source.info.rotation // 90, source.info.time_base
+        taken = [
+            (frame.pts or 0, shrunk(np.rot90(frame.pixels, turns), most_wide))
+            for frame in islice(source, frames)
+        ]
     if len(taken) < 2:
         raise UsageError(f"{path} has {len(taken)} pictures; a moving clip needs 2 and more")
     first = taken[0][0]
     return Clip(tuple(picture for _, picture in taken), tuple(float((t - first) * base) for t, _ in taken))
 
 
-def shrunk(pixels: Pixels) -> Pixels:
-    """8 bits, and MOST_WIDE pixels wide where it was wider."""
+def shrunk(pixels: Pixels, most_wide: int) -> Pixels:
+    """8 bits, and `most_wide` pixels wide where it was wider."""
     if pixels.dtype == np.uint16:
         pixels = np.rint(pixels / np.float32(257)).astype(np.uint8)
     height, width = pixels.shape[:2]
-    if width <= MOST_WIDE:
+    if width <= most_wide:
         return np.ascontiguousarray(pixels)
-    size = (MOST_WIDE, max(1, round(height * MOST_WIDE / width)))
+    size = (most_wide, max(1, round(height * most_wide / width)))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

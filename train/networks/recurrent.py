@@ -62,11 +62,16 @@ def joined(frames: list[Restored]) -> Restored:
     return Restored(row(images), attention, tuple(row(one) for one in zip(*stages, strict=True)), states[-1])
 
 
+def of_sample(network: nn.Module, rainy: Tensor) -> Restored:
+    """What the network gives for a picture (3, H, W) or a clip (T, 3, H, W), as 1 or T pictures."""
+    return joined(along(network, rainy[None] if rainy.dim() == 4 else rainy[None, None]))
+
+
 class Unrolled(nn.Module):
     """A network with its memory laid open, so that how far it looks from frame to frame can be measured.
 
     (N, 3 + states, H, W): rainy and for each state a plane that it is read from, as what it gives for each
-    state is added to the picture.
+    state is added to the picture; and so are its attention maps.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -76,17 +81,15 @@ class Unrolled(nn.Module):
 
     def forward(self, planes: Tensor) -> Restored:
         rainy = planes[:, :3]
-        if not self.shapes:
-            whole: Restored = self.network(rainy)
-            return whole
         states = tuple(
             F.avg_pool2d(planes[:, 3 + n : 4 + n], shape.scale).expand(-1, shape.channels, -1, -1)
             for n, shape in enumerate(self.shapes)
         )
-        restored: Restored = self.network(rainy, states)
+        restored: Restored = self.network(rainy, states) if states else self.network(rainy)
         image = restored.image
-        for state, shape in zip(restored.states, self.shapes, strict=True):
-            spread = F.interpolate(state.mean(1, keepdim=True), scale_factor=float(shape.scale))
+        maps = () if restored.attention is None else (restored.attention,)
+        for plane in (*restored.states, *maps):
+            spread = F.interpolate(plane.mean(1, keepdim=True), image.shape[2:])
             # An odd share, or a state that is what the picture lacks would hide it.
             image = image + 0.37 * spread
         return Restored(image)

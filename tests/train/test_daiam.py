@@ -130,12 +130,20 @@ def test_parts_have_the_tables_sizes() -> None:
 
 
 def test_weights_start_as_the_paper_says() -> None:
-    for width, deviation in ((1.0, 0.01), (0.25, 0.02)):
-        torch.manual_seed(0)
-        network = DAM(width)
-        weights = torch.cat([p.flatten() for n, p in network.named_parameters() if n.endswith("weight")])
-        assert float(weights.detach().std()) == pytest.approx(deviation, rel=0.02)
-        assert not any(p.any() for n, p in network.named_parameters() if n.endswith("bias"))
+    torch.manual_seed(0)
+    network = DAM()
+    weights = torch.cat([p.flatten() for n, p in network.named_parameters() if n.endswith("weight")])
+    assert float(weights.detach().std()) == pytest.approx(0.01, rel=0.02)
+    assert not any(p.any() for n, p in network.named_parameters() if n.endswith("bias"))
+
+
+def test_a_narrow_network_starts_with_maps_that_differ_and_small_corrections() -> None:
+    torch.manual_seed(0)
+    network, rainy = DAM(0.25), torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        restored = network(rainy)
+    assert restored.attention is not None and float(restored.attention.std()) > 0.01
+    assert 0 < float((restored.image - rainy).abs().mean()) < 0.1
 
 
 def test_decoders_start_from_the_picture_they_are_given() -> None:

@@ -8,7 +8,9 @@ clean one, streaks JRSRD's against Qian's. Where one kind is missing its mask is
 Where the paper is silent, or says two things:
 
 - Eqs. 5 to 7 print differences without a norm, which have no least value. Eqs. 9 and 15 have an absolute
-  value, though the text says MSE: the absolute value is taken for all.
+  value, though the text says MSE. The absolute value is taken for pictures, the square for maps (eq. 5): a
+  mask is 0 at most pixels, so that a map which is 0 everywhere has the least absolute error until it is
+  nearly right, and ours stayed there, with nothing left to multiply the features by.
 - The sums over X and Y are divided by the number of pixels, so that the loss does not depend on the crop;
   colours are summed. Both leave the balance of the terms as the equations have it.
 - Eq. 15 has no loss for the branches of D-DAiAM, which alone would leave open what S+ is and which branch
@@ -26,8 +28,8 @@ from derain.train.networks.network import Restored
 
 
 def attention_loss(mask: Tensor, attention: Tensor) -> Tensor:
-    """L_att (eq. 5) of M and S+, both (N, 1, H, W): the mean over pixels of |M - S+|."""
-    return (mask - attention).abs().mean()
+    """L_att (eq. 5) of M and S+, both (N, 1, H, W): the mean over pixels of (M - S+)²."""
+    return (mask - attention).square().mean()
 
 
 def picture_loss(clean: Tensor, picture: Tensor) -> Tensor:

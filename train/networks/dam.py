@@ -15,8 +15,11 @@ Where the paper is silent, or says two things:
 - The decoders give a correction that is added to the picture they are given; the tables have no such skip
   connection. From N(0, 0.01) they start without it at black pictures: four pairs of 64x64, a quarter wide,
   were at 22.2 dB after 200 steps without it and at 25.4 dB with it.
-- N(0, 0.01) is for the paper's widths; a network `width` times as wide starts with N(0, 0.01 / sqrt(width)),
-  which gives features of the same size.
+- N(0, 0.01) is for the paper's widths and its 200,000 steps: features shrink to a tenth at each convolution,
+  and it takes long until an attention map says anything. A narrower network, which is for runs of minutes,
+  starts from 0.7 of He's deviation, and from a tenth of that where a correction comes out: a quarter wide,
+  after 400 steps DAM(odd) had gained 0.9 dB on 16 held-out patches and its map began to follow the rain, in place
+  of 0.3 dB and a map that was the same everywhere.
 """
 
 from typing import NamedTuple
@@ -34,6 +37,8 @@ STEPS = 4
 SLOPE = 0.2
 DEVIATION = 0.01
 """Of the Gaussian that weights start from (section 4.1)."""
+NARROW, CORRECTION = 0.7, 0.1
+"""What a narrower network starts from, times He's deviation; and times that where a correction comes out."""
 
 
 def scaled(channels: int, width: float) -> int:
@@ -42,12 +47,19 @@ def scaled(channels: int, width: float) -> int:
 
 
 def initialise(network: nn.Module, width: float) -> None:
-    """Section 4.1's Gaussian weights, and no bias."""
-    for layer in network.modules():
+    """Section 4.1's Gaussian weights, and no bias; of a narrower network larger ones, as the module says."""
+    for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.normal_(layer.weight, 0, DEVIATION / width**0.5)
+            narrow = NARROW * (CORRECTION if name.endswith("cnn2") else 1) * he(layer)
+            nn.init.normal_(layer.weight, 0, DEVIATION if width >= 1 else narrow)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def he(layer: nn.Conv2d) -> float:
+    """The deviation that keeps features as large before LReLU as after it (He 2015)."""
+    inputs = layer.weight[0].numel()
+    return float((2 / (1 + SLOPE**2) / inputs) ** 0.5)
 
 
 def convolution(channels_in: int, channels_out: int, bias: bool = True) -> nn.Conv2d:

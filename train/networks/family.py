@@ -1,0 +1,132 @@
+"""The real-time family: one architecture at three sizes, for drops and streaks in one pass.
+
+A U-shape whose finest level is a quarter of the frame, all convolutions local and zero-padded, no pooling, so
+that tiling with the network's halo equals the whole frame. The first layer (8x8, stride 4) stands where a 4x
+pixel unshuffle and a 3x3 convolution would: it needs no transposition, which makes the network quicker.
+
+The attention head sees drops and streaks, a map each, a value for each cell of 4x4 pixels. Their greater one
+gates the correction: below LEAST it is exactly 0, and so dry pixels come back bit for bit.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from derain.engines.card import Tiling
+from derain.train.networks.blocks import BLOCKS
+from derain.train.networks.network import Entry, Restored
+
+MAPS = ("drops", "streaks")
+CELL, MULTIPLE_OF = 4, 32
+"""Pixels a side that the finest and the deepest level keep as one."""
+LEAST = 0.05
+"""Attention below this is none; derain.engines.maps takes the same for none, where rain is kept."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of one network. `cell`: pixels a side that the finest level keeps as one. `channels` of each level,
+    finest first, each half as fine as the one before; `encoder` and `decoder`: blocks of each level on the
+    way down and up, the deepest having both. `block`: of BLOCKS.
+    """
+
+    channels: tuple[int, ...]
+    encoder: tuple[int, ...]
+    decoder: tuple[int, ...]
+    cell: int = 4
+    block: str = "plain"
+
+    def __post_init__(self) -> None:
+        if not len(self.channels) == len(self.encoder) == len(self.decoder) > 0:
+            raise ValueError("channels, encoder and decoder give a number for each level")
+        if self.cell < 2 or self.cell % 2:
+            raise ValueError(f"cell takes an even number from 2 up, not {self.cell}")
+        if self.block not in BLOCKS:
+            raise ValueError(f"block takes {', '.join(BLOCKS)}, not {self.block!r}")
+
+
+class Up(nn.Module):
+    """1x1 convolution and 2x pixel shuffle."""
+
+    def __init__(self, deep: int, shallow: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(deep, shallow * 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.mix(x), 2)
+
+
+def stacks(channels: tuple[int, ...], counts: tuple[int, ...], block: str) -> nn.ModuleList:
+    """A row of blocks for each level."""
+    pairs = zip(channels, counts, strict=True)
+    return nn.ModuleList(nn.Sequential(*(BLOCKS[block](c) for _ in range(n))) for c, n in pairs)
+
+
+class Realtime(nn.Module):
+    """(N, 3, H, W) rainy in 0..1 -> `Restored` with MAPS (N, 2, H / cell, W / cell) as attention.
+
+    H and W are multiples of what the deepest level keeps as one. `stages`: the maps' logits, as their loss is
+    only exact on them.
+    """
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        cell, channels = size.cell, size.channels
+        self.cell = cell
+        self.head = nn.Conv2d(3, channels[0], 2 * cell, stride=cell, padding=cell // 2)
+        self.encoder = stacks(channels, size.encoder, size.block)
+        self.decoder = stacks(channels, size.decoder, size.block)
+        levels = list(itertools.pairwise(channels))
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in levels)
+        self.ups = nn.ModuleList(Up(b, a) for a, b in levels)
+        self.correction = nn.Conv2d(channels[0], 3 * cell**2, 3, padding=1)
+        self.maps = nn.Conv2d(channels[0], len(MAPS), 1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, c, H / cell, W / cell) -> the same shape, through the U."""
+        kept = []
+        for down, blocks in zip([None, *self.downs], self.encoder, strict=True):
+            x = blocks(x if down is None else torch.relu(down(x)))
+            kept.append(x)
+        x = self.decoder[-1](kept.pop())
+        for up, blocks in zip(reversed(self.ups), reversed(self.decoder[:-1]), strict=True):
+            x = blocks(kept.pop() + up(x))
+        return x
+
+    def forward(self, rainy: Tensor) -> Restored:
+        features = self.features(torch.relu(self.head(rainy)))
+        logits = self.maps(features)
+        attention = torch.sigmoid(logits)
+        gate = torch.relu(attention.amax(1, keepdim=True) - LEAST) / (1 - LEAST)
+        # Gating before the shuffle keeps every multiplication at a fraction of the frame's size.
+        image = rainy + F.pixel_shuffle(self.correction(features) * gate, self.cell)
+        return Restored(image, attention, (logits,))
+
+
+SIZES: Mapping[str, Size] = {
+    "realtime-s": Size((32, 48, 64, 96), (0, 1, 1, 0), (1, 1, 1, 2)),
+    "realtime-m": Size((64, 80, 96, 128), (1, 1, 1, 0), (2, 2, 2, 2)),
+    "realtime-l": Size((96, 128, 160, 192), (1, 1, 1, 0), (3, 2, 2, 1)),
+}
+"""For two CPU cores at 1280x720; at 640x480, or any GPU; for GPUs at 1920x1080 and beyond."""
+
+
+def realtime(name: str, width: float = 1.0, **size: Any) -> Realtime:
+    """A network of SIZES, but for what `size` gives, lists as tuples; every channel count times `width`, in
+    multiples of 4."""
+    told = {key: tuple(value) if isinstance(value, list) else value for key, value in size.items()}
+    asked = Size(**{**vars(SIZES[name]), **told})
+    channels = tuple(max(4, round(c * width / 4) * 4) for c in asked.channels)
+    return Realtime(replace(asked, channels=channels))
+
+
+NETWORKS: tuple[Entry, ...] = tuple(
+    Entry(name, "ours", partial(realtime, name), MULTIPLE_OF, Tiling.EXACT, maps=MAPS, attention_scale=CELL)
+    for name in SIZES
+)

@@ -1,5 +1,7 @@
 """The real-time family: sizes, the gate that leaves dry pixels alone, and blocks that fold."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 from derain.engines.maps import NO_RAIN
 from derain.train.networks.blocks import BLOCKS, Branched, fold
 from derain.train.networks.family import LEAST, NETWORKS, Realtime, Size, realtime
+from derain.train.networks.recurrent import no_memory
 
 TINY = Size(channels=(8, 8, 12), encoder=(1, 0, 0), decoder=(1, 0, 1))
 
@@ -18,7 +21,7 @@ def network(size: Size = TINY) -> Realtime:
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_picture_keeps_its_size_and_each_cell_has_a_value_of_both_maps(block: str) -> None:
-    made = network(Size(**{**vars(TINY), "block": block}))
+    made = network(replace(TINY, block=block))
     rainy = torch.rand(2, 3, 32, 48)
     restored = made(rainy)
     assert restored.image.shape == rainy.shape
@@ -50,12 +53,23 @@ def test_either_map_opens_the_gate() -> None:
 
 
 def test_a_branched_network_folds_to_plain_blocks_that_compute_the_same() -> None:
-    made = network(Size(**{**vars(TINY), "block": "branched"}))
+    made = network(replace(TINY, block="branched"))
     rainy = torch.rand(1, 3, 32, 32)
     before = made(rainy).image
     folded = fold(made)
     assert not any(isinstance(module, Branched) for module in folded.modules())
     torch.testing.assert_close(folded(rainy).image, before, atol=1e-5, rtol=0)
+
+
+def test_a_frame_before_is_remembered_and_the_first_has_none() -> None:
+    made = network(replace(TINY, memory=4))
+    first, second = torch.rand(2, 1, 3, 32, 32)
+    nothing = no_memory(made, first)
+    states = made(first).states
+    assert [state.shape for state in states] == [state.shape for state in nothing] == [(1, 4, 8, 8)] * 2
+    assert torch.equal(made(first).image, made(first, nothing).image)
+    assert not torch.equal(made(second, states).image, made(second).image)
+    assert not network().state_shapes and not network()(first).states
 
 
 def test_sizes_are_told_by_what_is_wrong_with_them() -> None:
@@ -71,4 +85,9 @@ def test_a_width_scales_the_channels_and_a_size_takes_their_place() -> None:
     narrow = realtime("realtime-s", 0.25)
     assert narrow.head.out_channels == 8
     assert realtime("realtime-s", channels=[16, 16], encoder=[0, 0], decoder=[1, 1]).head.out_channels == 16
-    assert [entry.name for entry in NETWORKS] == ["realtime-s", "realtime-m", "realtime-l"]
+    assert [entry.name for entry in NETWORKS] == [
+        "realtime-s",
+        "realtime-s-video",
+        "realtime-m",
+        "realtime-l",
+    ]

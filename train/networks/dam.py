@@ -18,8 +18,8 @@ Where the paper is silent, or says two things:
 - N(0, 0.01) is for the paper's widths and its 200,000 steps: features shrink to a tenth at each convolution,
   and it takes long until an attention map says anything. A narrower network, which is for runs of minutes,
   starts from 0.7 of He's deviation, and from a tenth of that where a correction comes out: a quarter wide,
-  after 400 steps DAM(odd) had gained 0.9 dB on 16 held-out patches and its map began to follow the rain, in place
-  of 0.3 dB and a map that was the same everywhere.
+  after 400 steps DAM(odd) had gained 0.9 dB on 16 held-out patches and its map began to follow the rain,
+  in place of 0.3 dB and a map that was the same everywhere.
 """
 
 from typing import NamedTuple

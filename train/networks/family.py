@@ -6,6 +6,11 @@ pixel unshuffle and a 3x3 convolution would: it needs no transposition, which ma
 
 The attention head sees drops and streaks, a map each, a value for each cell of 4x4 pixels. Their greater one
 gates the correction: below LEAST it is exactly 0, and so dry pixels come back bit for bit.
+
+With `memory` a network is recurrent: of the frame before it keeps its last features, narrowed, and the
+restored picture as one more convolution sees it, both a value for each cell, and adds what they say to what
+the first layer sees. Nothing is aligned: 3x3 convolutions at a quarter of the frame and the U behind them see
+where things went.
 """
 
 import itertools
@@ -21,6 +26,7 @@ from torch.nn import functional as F
 from derain.engines.card import Tiling
 from derain.train.networks.blocks import BLOCKS
 from derain.train.networks.network import Entry, Restored
+from derain.train.networks.recurrent import States, no_memory
 
 MAPS = ("drops", "streaks")
 CELL, MULTIPLE_OF = 4, 32
@@ -33,7 +39,8 @@ LEAST = 0.05
 class Size:
     """Of one network. `cell`: pixels a side that the finest level keeps as one. `channels` of each level,
     finest first, each half as fine as the one before; `encoder` and `decoder`: blocks of each level on the
-    way down and up, the deepest having both. `block`: of BLOCKS.
+    way down and up, the deepest having both. `block`: of BLOCKS. `memory`: channels of each of both states, 0
+    for a network of single frames.
     """
 
     channels: tuple[int, ...]
@@ -41,6 +48,7 @@ class Size:
     decoder: tuple[int, ...]
     cell: int = 4
     block: str = "plain"
+    memory: int = 0
 
     def __post_init__(self) -> None:
         if not len(self.channels) == len(self.encoder) == len(self.decoder) > 0:
@@ -68,6 +76,23 @@ def stacks(channels: tuple[int, ...], counts: tuple[int, ...], block: str) -> nn
     return nn.ModuleList(nn.Sequential(*(BLOCKS[block](c) for _ in range(n))) for c, n in pairs)
 
 
+class Memory(nn.Module):
+    """Of a frame's features (N, c, H / cell, W / cell) and picture (N, 3, H, W) two states (N, memory, H / cell,
+    W / cell), and of them what the next frame's first features gain."""
+
+    def __init__(self, channels: int, memory: int, cell: int) -> None:
+        super().__init__()
+        self.narrow = nn.Conv2d(channels, memory, 1)
+        self.look = nn.Conv2d(3, memory, 2 * cell, stride=cell, padding=cell // 2)
+        self.recall = nn.Conv2d(2 * memory, channels, 3, padding=1)
+
+    def recalled(self, states: States) -> Tensor:
+        return torch.as_tensor(self.recall(torch.cat(states, dim=1)))
+
+    def kept(self, features: Tensor, image: Tensor) -> States:
+        return torch.relu(self.narrow(features)), torch.relu(self.look(image))
+
+
 class Realtime(nn.Module):
     """(N, 3, H, W) rainy in 0..1 -> `Restored` with MAPS (N, 2, H / cell, W / cell) as attention.
 
@@ -87,6 +112,8 @@ class Realtime(nn.Module):
         self.ups = nn.ModuleList(Up(b, a) for a, b in levels)
         self.correction = nn.Conv2d(channels[0], 3 * cell**2, 3, padding=1)
         self.maps = nn.Conv2d(channels[0], len(MAPS), 1)
+        self.memory = Memory(channels[0], size.memory, cell) if size.memory else None
+        self.state_shapes = ((size.memory, cell),) * (2 if size.memory else 0)
 
     def features(self, x: Tensor) -> Tensor:
         """(N, c, H / cell, W / cell) -> the same shape, through the U."""
@@ -99,22 +126,27 @@ class Realtime(nn.Module):
             x = blocks(kept.pop() + up(x))
         return x
 
-    def forward(self, rainy: Tensor) -> Restored:
-        features = self.features(torch.relu(self.head(rainy)))
+    def forward(self, rainy: Tensor, states: States | None = None) -> Restored:
+        seen = self.head(rainy)
+        if self.memory is not None:
+            seen = seen + self.memory.recalled(states or no_memory(self, rainy))
+        features = self.features(torch.relu(seen))
         logits = self.maps(features)
         attention = torch.sigmoid(logits)
         gate = torch.relu(attention.amax(1, keepdim=True) - LEAST) / (1 - LEAST)
         # Gating before the shuffle keeps every multiplication at a fraction of the frame's size.
         image = rainy + F.pixel_shuffle(self.correction(features) * gate, self.cell)
-        return Restored(image, attention, (logits,))
+        kept = () if self.memory is None else self.memory.kept(features, image)
+        return Restored(image, attention, (logits,), kept)
 
 
 SIZES: Mapping[str, Size] = {
     "realtime-s": Size((32, 48, 64, 96), (0, 1, 1, 0), (1, 1, 1, 2)),
+    "realtime-s-video": Size((32, 48, 64, 96), (0, 1, 1, 0), (1, 1, 1, 2), memory=16),
     "realtime-m": Size((64, 80, 96, 128), (1, 1, 1, 0), (2, 2, 2, 2)),
     "realtime-l": Size((96, 128, 160, 192), (1, 1, 1, 0), (3, 2, 2, 1)),
 }
-"""For two CPU cores at 1280x720; at 640x480, or any GPU; for GPUs at 1920x1080 and beyond."""
+"""For two CPU cores at 1280x720, the second for video; at 640x480, or any GPU; for GPUs at 1920x1080 and more."""
 
 
 def realtime(name: str, width: float = 1.0, **size: Any) -> Realtime:
@@ -122,8 +154,13 @@ def realtime(name: str, width: float = 1.0, **size: Any) -> Realtime:
     multiples of 4."""
     told = {key: tuple(value) if isinstance(value, list) else value for key, value in size.items()}
     asked = Size(**{**vars(SIZES[name]), **told})
-    channels = tuple(max(4, round(c * width / 4) * 4) for c in asked.channels)
-    return Realtime(replace(asked, channels=channels))
+    channels = tuple(scaled(c, width) for c in asked.channels)
+    memory = scaled(asked.memory, width) if asked.memory else 0
+    return Realtime(replace(asked, channels=channels, memory=memory))
+
+
+def scaled(channels: int, width: float) -> int:
+    return max(4, round(channels * width / 4) * 4)
 
 
 NETWORKS: tuple[Entry, ...] = tuple(

@@ -77,8 +77,8 @@ def stacks(channels: tuple[int, ...], counts: tuple[int, ...], block: str) -> nn
 
 
 class Memory(nn.Module):
-    """Of a frame's features (N, c, H / cell, W / cell) and picture (N, 3, H, W) two states (N, memory, H / cell,
-    W / cell), and of them what the next frame's first features gain."""
+    """Of a frame's features (N, c, H / cell, W / cell) and picture (N, 3, H, W) two states, each
+    (N, memory, H / cell, W / cell), and of them what the next frame's first features gain."""
 
     def __init__(self, channels: int, memory: int, cell: int) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ SIZES: Mapping[str, Size] = {
     "realtime-m": Size((64, 80, 96, 128), (1, 1, 1, 0), (2, 2, 2, 2)),
     "realtime-l": Size((96, 128, 160, 192), (1, 1, 1, 0), (3, 2, 2, 1)),
 }
-"""For two CPU cores at 1280x720, the second for video; at 640x480, or any GPU; for GPUs at 1920x1080 and more."""
+"""For two CPU cores at 1280x720, the second for video; at 640x480, or any GPU; for GPUs at 1920x1080."""
 
 
 def realtime(name: str, width: float = 1.0, **size: Any) -> Realtime:

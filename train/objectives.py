@@ -19,11 +19,13 @@ from derain.train.degradations.masks import QIAN_DIFFERENCE
 from derain.train.fields import GIVEN, build, ranged
 from derain.train.losses import adversarial, attentive_gan, daiam, eigen, spanet, water_gan
 from derain.train.losses.contrastive import ContrastiveLoss
+from derain.train.losses.glance import cells_loss
 from derain.train.losses.restoration import mask_loss, masked_l1
 from derain.train.losses.vgg import VGG16Features, load_vgg16
 from derain.train.networks import attentive_gan as attentive_networks
 from derain.train.networks import daiam as daiam_networks
 from derain.train.networks import eigen as eigen_networks
+from derain.train.networks import glance as glance_networks
 from derain.train.networks import pix2pix, realtime
 from derain.train.networks import water_gan as water_networks
 from derain.train.networks.eigen import Eigen2013Patch
@@ -92,6 +94,20 @@ class MaskedL1(Objective):
         if restored.stages:
             found["attention"] = self.attention * mask_loss(restored.stages[0], batch.mask)
         return found
+
+
+@dataclass(frozen=True)
+class Glance(Objective):
+    """Ours, of the network that only looks: its cells' cross-entropy, where rain it misses counts `miss`
+    times."""
+
+    miss: float = ranged(0, default=4.0)
+
+    def networks(self) -> tuple[Entry, ...]:
+        return glance_networks.NETWORKS
+
+    def terms(self, restored: Restored, batch: Batch, judge: Judge | None) -> Terms:
+        return {"cells": cells_loss(restored.stages[0], batch.mask, self.miss)}
 
 
 @dataclass(frozen=True)
@@ -216,6 +232,7 @@ class DAiAM(Objective):
 
 OBJECTIVES: Mapping[str, type[Objective]] = {
     "masked-l1": MaskedL1,
+    "glance": Glance,
     "eigen": Eigen,
     "attentive-gan": AttentiveGan,
     "spanet": Spanet,

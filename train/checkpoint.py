@@ -41,8 +41,9 @@ class State:
 
     Network, averaged network and optimiser, the discriminator and its optimiser where there is one, the steps
     done, the `origin` of the first weights in words ("" for random ones), the `best` PSNR in validation, what
-    was `given` beside recipe and data (the number of "processes", the sha256 of "vgg16"), the figures `since`
-    the last that was reported, and what the `watch` over the run has seen.
+    was `given` beside recipe and data (the number of "processes", the sha256 of "vgg16", the "teacher", the
+    frames of its "calibration"), the figures `since` the last that was reported, and what the `watch` over
+    the run has seen.
     """
 
     network: nn.Module
@@ -167,14 +168,16 @@ def restore(state: State, recipe: Recipe, path: Path) -> None:
             f"use a new --output"
         ) from error
     state.step, state.origin, state.best = content["step"], content["origin"], content["best"]
-    state.since, state.watch = content["since"], content["watch"]
+    state.since, state.watch, state.given = content["since"], content["watch"], content["given"]
 
 
 def check_given(before: dict[str, str], now: dict[str, str], path: Path) -> None:
     """UsageError where a run would go on with something else than it was begun with."""
     if before.get("vgg16") != now.get("vgg16"):
         raise UsageError(f"{path} was made with another --vgg16, or without; give the same one to go on")
-    if before != now:
+    if before.get("teacher") != now.get("teacher"):
+        raise UsageError(f"{path} learned from {before.get('teacher')}; give that --teacher to go on")
+    if before.get("processes") != now.get("processes"):
         raise UsageError(
             f"{path} was made by {before['processes']} processes together, not {now['processes']}, "
             f"which would see other patches; start as many to go on"
@@ -185,6 +188,8 @@ def begin_with(state: State, path: Path) -> None:
     """Takes the averaged weights of another run's checkpoint; UsageError where they don't fit. A network that
     remembers may have more than it is given: so it begins with those of its twin that does not."""
     content = read(path)
+    if content["recipe"]["train"].get("quantised"):
+        raise UsageError(f"{path} was trained under INT8's rounding; give the checkpoint that it began with")
     try:
         for network in (state.network, state.average):
             own = network.state_dict() if state_shapes(network) else {}

@@ -27,11 +27,14 @@ from derain.train.networks.network import Restored
 from derain.train.networks.recurrent import no_memory, state_shapes
 from derain.train.networks.registry import build_network, entry
 from derain.train.recipe import Recipe, parse
+from derain.train.rounding import exact, rounding, with_rounding
 
 log = logging.getLogger(__name__)
 OPSET = 18
 PARITY = 1e-4
 """The largest difference allowed between torch and ONNX, of the range 0..1."""
+ROUNDED_PARITY = 1 / 255
+"""The same of a network that rounds: what lies in the middle of two whole numbers may go either way."""
 FRAMES = 3
 """After so many a recurrent network's states must still be those of torch."""
 
@@ -55,12 +58,21 @@ class Core(nn.Module):
 
 @dataclass(frozen=True)
 class Trained:
-    """What a checkpoint holds: recipe, steps done, origin of the first weights, the averaged network."""
+    """What a checkpoint holds: recipe, steps done, origin of the first weights, the averaged network, and
+    what was given beside the recipe."""
 
     recipe: Recipe
     step: int
     origin: str
     network: nn.Module
+    given: dict[str, str]
+
+    @property
+    def told(self) -> str:
+        """How it came about."""
+        origin = f" from {self.origin}" if self.origin else ""
+        taught = f", taught by {self.given['teacher']}" if "teacher" in self.given else ""
+        return f"{self.recipe.name}, {self.step} steps{origin}{taught}"
 
 
 def load_checkpoint(path: Path) -> Trained:
@@ -68,8 +80,10 @@ def load_checkpoint(path: Path) -> Trained:
     content = read(path)
     recipe = parse(content["recipe"], str(path))
     network = build_network(recipe.network)
+    if recipe.train.quantised:
+        rounding(network)
     network.load_state_dict(content["average"])
-    return Trained(recipe, content["step"], content["origin"], network.eval())
+    return Trained(recipe, content["step"], content["origin"], network.eval(), content["given"])
 
 
 def to_onnx(network: nn.Module, multiple_of: int) -> onnx.ModelProto:
@@ -151,7 +165,8 @@ def parity(network: nn.Module, model: onnx.ModelProto, multiple_of: int, seed: i
     """The largest difference between torch and ONNX Runtime over three batches of other shapes, of 0..1; of a
     recurrent network, over FRAMES frames of each.
 
-    Of all outputs: a network's attention map and its states are held to it as its picture is.
+    Of all outputs: a network's attention map and its states are held to it as its picture is; states that go
+    beyond 1 by the share of their largest value.
     """
     import onnxruntime  # noqa: PLC0415 - slow to import, and only used here
 
@@ -174,7 +189,8 @@ def furthest(session: Any, core: Core, frames: npt.NDArray[np.float32]) -> float
             expected = core(torch.from_numpy(rainy), *states)
         got = session.run(None, {INPUT: rainy, **dict(zip(taken, others, strict=True))})
         for one, output in zip(got, expected, strict=True):
-            worst = max(worst, float(np.abs(np.asarray(one) - output.numpy()).max()))
+            beyond = max(1.0, float(output.abs().max()))
+            worst = max(worst, float(np.abs(np.asarray(one) - output.numpy()).max()) / beyond)
         first = len(expected) - len(taken)
         states, others = expected[first:], got[first:]
     return worst
@@ -194,10 +210,27 @@ class ExportOptions:
     speed: Path | None = None
 
 
+def onnx_of(trained: Trained, multiple_of: int) -> onnx.ModelProto:
+    """The network as ONNX, rounding where it rounds. DerainError where it differs from torch by more than
+    PARITY, or ROUNDED_PARITY."""
+    model = to_onnx(exact(trained.network), multiple_of)
+    allowed = PARITY
+    if trained.recipe.train.quantised:
+        model, allowed = with_rounding(model, trained.network), ROUNDED_PARITY
+    difference = parity(trained.network, model, multiple_of)
+    if difference > allowed:
+        raise DerainError(
+            f"the exported network differs from torch by {difference:.2e}, more than {allowed:.3g}"
+        )
+    log.info("parity with torch: %.1e", difference)
+    return model
+
+
 def export(checkpoint: Path, output: Path, options: ExportOptions | None = None) -> ModelCard:
     """Writes `checkpoint` as ONNX with its card to `output`; returns the card.
 
-    Raises DerainError where the ONNX differs from torch by more than PARITY.
+    One that was trained under INT8's rounding is written as INT8, with Q/DQ nodes. Raises DerainError as
+    `onnx_of`.
     """
     options = options or ExportOptions()
     if not output.parent.is_dir():
@@ -206,14 +239,9 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
     recipe = trained.recipe
     row = entry(recipe.network.name)
     multiple_of = row.multiple_of
-    model = to_onnx(trained.network, multiple_of)
+    rounds = recipe.train.quantised
+    model = onnx_of(trained, multiple_of)
     attends = any(end.name == ATTENTION for end in model.graph.output)
-    difference = parity(trained.network, model, multiple_of)
-    if difference > PARITY:
-        raise DerainError(
-            f"the exported network differs from torch by {difference:.2e}, more than {PARITY:.0e}"
-        )
-    log.info("parity with torch: %.1e", difference)
     card = ModelCard(
         name=options.name or recipe.name,
         version=version("derain"),
@@ -222,7 +250,7 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
         multiple_of=multiple_of,
         tiling=row.tiling,
         licence=recipe.licence,
-        recipe=f"{recipe.name}, {trained.step} steps" + (f" from {trained.origin}" if trained.origin else ""),
+        recipe=trained.told,
         seed=recipe.seed,
         commit=options.trained_at or commit(),
         data=recipe.data.terms,
@@ -231,6 +259,8 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
         quality=figures.quality(options.quality) if options.quality else {},
         speed=figures.speed(options.speed) if options.speed else {},
         states=state_pairs(trained.network),
+        precision="int8" if rounds else "fp32",
+        calibration=f"{trained.given['calibration']}; then trained under its rounding" if rounds else "",
         sha256=weights_sha256(model),
     )
     write_card(model, card)

@@ -22,6 +22,8 @@ MOST_FRAMES = 64
 BELOW_1 = 0.999999
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 """Of a recipe: a folder is called by it."""
+NAMED = ("block",)
+"""Of [network] size, what is a name; all else is numbers."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class OptimiserRecipe:
     "constant", "milestones" (divided by 10 after each of `milestones`, in steps) or "inverse" (divided by
     1 + `decay` t); after `warmup` steps, linear. `ema`: decay of the averaged weights, 0 for none. `clip`: of
     the gradient's norm, 0 for none. `precision`: "fp32" or "bf16". `channels_last`: how tensors lie in
-    memory.
+    memory. `quantised`: a trained network goes on under INT8's rounding.
     """
 
     steps: int = ranged(0)
@@ -104,16 +106,19 @@ class OptimiserRecipe:
     accumulate: int = ranged(1, MANY, 1)
     channels_last: bool = True
     stages: tuple[Stage, ...] = ()
+    quantised: bool = False
 
 
 @dataclass(frozen=True)
 class LossRecipe:
     """`name`: an objective of derain.train.objectives. `weights`: of its terms, by its own names. `temporal`:
-    of clips, the weight of what changes from frame to frame otherwise than in the clean ones."""
+    of clips, the weight of what changes from frame to frame otherwise than in the clean ones. `distil`: the
+    weight of what a teacher restores (--teacher)."""
 
     name: str = "masked-l1"
     weights: dict[str, Any] = field(default_factory=dict)
     temporal: float = ranged(0, default=0.0)
+    distil: float = ranged(0, default=0.0)
 
 
 @dataclass(frozen=True)
@@ -270,7 +275,8 @@ def parse(table: Table, where: str) -> Recipe:
     recipe = build(Recipe, table, where)
     if not re.fullmatch(NAME, recipe.name):
         raise UsageError(f"{where} name takes letters, digits, . _ and -, not {recipe.name!r}")
-    for key, value in recipe.network.size.items():
+    sizes = {key: value for key, value in recipe.network.size.items() if key not in NAMED}
+    for key, value in sizes.items():
         if not all(number(one) for one in (value if isinstance(value, list | tuple) else [value])):
             raise UsageError(
                 f"{where} [network] size {key} takes a number or a list of numbers, not {value!r}"

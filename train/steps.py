@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from derain.train.checkpoint import State
 from derain.train.losses.eigen import middle
+from derain.train.losses.restoration import masked_l1
 from derain.train.losses.temporal import flicker
 from derain.train.networks.network import Restored
 from derain.train.networks.recurrent import along, joined, state_shapes
@@ -19,6 +20,9 @@ from derain.train.optimisers import set_rates, share_of_rate
 from derain.train.parallel import any_of, average_gradients
 from derain.train.patches import Batch, Share
 from derain.train.recipe import Recipe
+
+TAUGHT_RAIN = 4.0
+"""How many times more rain counts in what a teacher restored."""
 
 
 class NotFiniteError(Exception):
@@ -55,12 +59,14 @@ class Figures:
 
 @dataclass(frozen=True)
 class Plan:
-    """What stays the same from step to step."""
+    """What stays the same from step to step. `teacher`: what the network learns from too, without gradients;
+    None where nothing asks for it."""
 
     recipe: Recipe
     objective: Objective
     device: str
     share: Share
+    teacher: nn.Module | None = None
 
     def rng(self, step: int) -> np.random.Generator:
         """What is random in a step, and nothing else of any other step."""
@@ -143,6 +149,8 @@ def gather(state: State, plan: Plan, batch: Batch, rng: np.random.Generator, par
     if weight := plan.recipe.loss.temporal:
         clean = middle(batch.clean, *restored.image.shape[2:])
         terms["temporal"] = weight * flicker(plan.clips(restored.image), plan.clips(clean))
+    if plan.teacher is not None:
+        terms["distil"] = plan.recipe.loss.distil * distilled(plan.teacher, plan, restored.image, batch)
     (total(terms) * part).backward()  # type: ignore[no-untyped-call]
     figures = measured(restored, batch, terms)
     if judge is not None:
@@ -159,6 +167,14 @@ def restored_by(network: nn.Module, plan: Plan, rainy: Tensor) -> Restored:
     if plan.frames == 1 or not state_shapes(network):
         return plan.objective.restore(network, rainy)
     return joined(along(network, plan.clips(rainy)))
+
+
+def distilled(teacher: nn.Module, plan: Plan, restored: Tensor, batch: Batch) -> Tensor:
+    """How far the pictures are from what the teacher makes of the same rainy ones, rain counting more."""
+    with torch.no_grad(), plan.autocast():
+        taught = joined(along(teacher, plan.clips(batch.rainy))).image.float().clamp(0, 1)
+    wanted, mask = (middle(picture, *restored.shape[2:]) for picture in (taught, batch.mask))
+    return masked_l1(restored, wanted, mask, TAUGHT_RAIN)
 
 
 def against(

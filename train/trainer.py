@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from derain.engines.errors import DerainError, UsageError
 from derain.train.checkpoint import State, averaged, begin_with, reason, restore, save
 from derain.train.clips import patches_of, size_of_clip
 from derain.train.datasets import pictures, read_pairs, size_on_disk, split
+from derain.train.fine_tuning import calibrate, check_options, round_both
 from derain.train.interrupt import held_back
 from derain.train.networks.recurrent import state_shapes
 from derain.train.networks.registry import build_discriminator, build_network, entry
@@ -34,6 +35,7 @@ from derain.train.sets.loader import load
 from derain.train.sets.merged import merged
 from derain.train.stages import largest, samples_before, stages
 from derain.train.steps import Figures, NotFiniteError, Plan, step
+from derain.train.teacher import teacher_of
 from derain.train.validation import fixed, input_psnr, psnr
 from derain.train.watch import Watch
 
@@ -47,8 +49,10 @@ class RunOptions:
     `data`: folder the recipe's photos and pairs lie in. `resume`: go on from the checkpoint in `output`,
     where there is one. `start_from`: a checkpoint whose averaged weights a new run begins with, of the same
     network; a run that goes on has begun already, and does not look at it. `time_limit`: seconds, None for
-    none. `device`: "cpu" or "cuda". `vgg16`: weights for losses that need them. Checkpoints and logs come
-    every so many steps. `where`: the recipe's file, for errors; "" where it has none.
+    none. `device`: "cpu" or "cuda". `vgg16`: weights for losses that need them. `teacher`: a checkpoint of a
+    network that this one learns from. `calibration`: a folder or a video of frames that a run under INT8's
+    rounding begins with. Checkpoints and logs come every so many steps. `where`: the recipe's file, for
+    errors; "" where it has none.
     """
 
     data: Path
@@ -59,6 +63,8 @@ class RunOptions:
     workers: int = 1
     device: str = "cpu"
     vgg16: Path | None = None
+    teacher: Path | None = None
+    calibration: Path | None = None
     log_every: int = 100
     checkpoint_every: int = 1000
     where: str = ""
@@ -73,6 +79,7 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
     checkpoint; a second one raises it at once.
     """
     check(recipe, options)
+    teacher = teacher_of(recipe, options.teacher)
     sources = sources_of(recipe, options.data)
     still = fixed(recipe, options.data)
     with together(options.device) as share:
@@ -81,6 +88,9 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
         for helper in objective.helpers():
             helper.to(options.device)
         state = fresh_state(recipe, options)
+        if teacher is not None:
+            plan = replace(plan, teacher=teacher.network.to(options.device))
+            state.given["teacher"] = teacher.told
         state.given["processes"] = str(share.size)
         begin(state, recipe, options)
         for sentence in (missing(objective), idle_states(state.network, recipe)):
@@ -99,6 +109,8 @@ def check(recipe: Recipe, options: RunOptions) -> None:
         raise UsageError(
             f"{options.output} holds a run already; go on with --resume, or give another --output"
         )
+    if not (options.output / "checkpoint.pt").exists():
+        check_options(recipe, options.start_from, options.calibration)
     if options.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda needs an NVIDIA GPU and torch built for it; leave it out for the CPU")
 
@@ -124,7 +136,9 @@ def check_recipe(recipe: Recipe) -> None:
     if sentence := refused(network, objective_of(recipe), recipe.loss.name):
         raise UsageError(f"[loss] {sentence}")
     with torch.device("meta"):
-        build_network(recipe.network)
+        built = build_network(recipe.network)
+    if recipe.train.quantised and state_shapes(built):
+        raise UsageError(f"[train] quantised takes networks of single frames so far, not {network.name}")
 
 
 def idle_states(network: nn.Module, recipe: Recipe) -> str:
@@ -157,10 +171,14 @@ def begin(state: State, recipe: Recipe, options: RunOptions) -> None:
     """Takes the checkpoint to go on from, or the weights to begin with; makes the run folder."""
     checkpoint = options.output / "checkpoint.pt"
     if checkpoint.exists():
+        if recipe.train.quantised:
+            round_both(state)
         restore(state, recipe, checkpoint)
         log.info("going on from step %d of %s", state.step, checkpoint)
     elif options.start_from:
         begin_with(state, options.start_from)
+        if options.calibration:
+            calibrate(state, recipe, options.calibration)
     try:
         options.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

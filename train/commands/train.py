@@ -40,6 +40,13 @@ def seconds(text: str) -> float:
 )
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option("--vgg16", type=click.Path(path_type=Path), help="VGG16 weights for perceptual losses.")
+@click.option("--teacher", type=click.Path(path_type=Path), help="Checkpoint of a network to learn from.")
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="FOLDER|VIDEO",
+    help="Rainy frames, to train under INT8's rounding.",
+)
 @click.option("--log-every", default=100, show_default=True, type=STEPS, help="Steps between log lines.")
 @click.option(
     "--checkpoint-every", default=1000, show_default=True, type=STEPS, help="Steps between checkpoints."
@@ -55,6 +62,8 @@ def command(
     workers: int,
     device: str,
     vgg16: Path | None,
+    teacher: Path | None,
+    calibration: Path | None,
     log_every: int,
     checkpoint_every: int,
 ) -> None:
@@ -76,6 +85,8 @@ def command(
             workers=workers,
             device=device,
             vgg16=vgg16,
+            teacher=teacher,
+            calibration=calibration,
             log_every=log_every,
             checkpoint_every=checkpoint_every,
             where=f"{recipe} with --set" if changes else recipe,

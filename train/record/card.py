@@ -66,6 +66,9 @@ def training(state: State, plan: Plan, rows: Sequence[Row], starts: Sequence[dic
     ]
     lines += [f"Hyper-parameters: {recipe.paper}"] if recipe.paper else []
     lines += [f"Began with the weights of {state.origin}"] if state.origin else []
+    lines += [f"Learned from {state.given['teacher']}, too"] if "teacher" in state.given else []
+    if "calibration" in state.given:
+        lines.append(f"Rounds to INT8, by ranges of {state.given['calibration']}")
     return lines + stability(rows)
 
 

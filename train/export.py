@@ -22,6 +22,7 @@ from derain.engines.modelfile import ATTENTION, INPUT, OUTPUT
 from derain.train import figures
 from derain.train.checkpoint import read
 from derain.train.commit import commit
+from derain.train.networks.blocks import fold
 from derain.train.networks.facts import halo
 from derain.train.networks.network import Restored
 from derain.train.networks.recurrent import no_memory, state_shapes
@@ -133,6 +134,14 @@ def state_pairs(network: nn.Module) -> tuple[StatePair, ...]:
     return tuple(StatePair(f"state{n}", f"state{n}_next", shape.scale) for n, shape in shapes)
 
 
+def attention_scale(network: nn.Module, multiple_of: int) -> int:
+    """What the height and width of a frame are divided by in the network's attention maps."""
+    rainy = torch.zeros(1, 3, multiple_of, multiple_of)
+    with torch.no_grad():
+        _, maps, *_ = Core(network).eval()(rainy, *no_memory(network, rainy))
+    return int(multiple_of // maps.shape[3])
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Holds back what the exporter says about itself: torchvision is missing, nodes are not folded."""
@@ -211,12 +220,14 @@ class ExportOptions:
 
 
 def onnx_of(trained: Trained, multiple_of: int) -> onnx.ModelProto:
-    """The network as ONNX, rounding where it rounds. DerainError where it differs from torch by more than
-    PARITY, or ROUNDED_PARITY."""
-    model = to_onnx(exact(trained.network), multiple_of)
-    allowed = PARITY
+    """The network as ONNX, rounding where it rounds, which branches do each for itself; else they are folded.
+    DerainError where it differs from torch by more than PARITY, or ROUNDED_PARITY."""
+    plain = exact(trained.network)
     if trained.recipe.train.quantised:
-        model, allowed = with_rounding(model, trained.network), ROUNDED_PARITY
+        model = with_rounding(to_onnx(plain, multiple_of), trained.network)
+        allowed = ROUNDED_PARITY
+    else:
+        model, allowed = to_onnx(fold(plain), multiple_of), PARITY
     difference = parity(trained.network, model, multiple_of)
     if difference > allowed:
         raise DerainError(
@@ -255,7 +266,7 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
         commit=options.trained_at or commit(),
         data=recipe.data.terms,
         attention=row.maps if attends else (),
-        attention_scale=row.attention_scale if attends else 1,
+        attention_scale=attention_scale(trained.network, multiple_of) if attends else 1,
         quality=figures.quality(options.quality) if options.quality else {},
         speed=figures.speed(options.speed) if options.speed else {},
         states=state_pairs(trained.network),

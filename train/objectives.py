@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from derain.engines.errors import UsageError
@@ -20,13 +21,13 @@ from derain.train.fields import GIVEN, build, ranged
 from derain.train.losses import adversarial, attentive_gan, daiam, eigen, spanet, water_gan
 from derain.train.losses.contrastive import ContrastiveLoss
 from derain.train.losses.glance import cells_loss
-from derain.train.losses.restoration import mask_loss, masked_l1
+from derain.train.losses.restoration import charbonnier, maps_loss, mask_loss, masked_l1, spectrum
 from derain.train.losses.vgg import VGG16Features, load_vgg16
 from derain.train.networks import attentive_gan as attentive_networks
 from derain.train.networks import daiam as daiam_networks
 from derain.train.networks import eigen as eigen_networks
+from derain.train.networks import family, pix2pix, realtime
 from derain.train.networks import glance as glance_networks
-from derain.train.networks import pix2pix, realtime
 from derain.train.networks import water_gan as water_networks
 from derain.train.networks.eigen import Eigen2013Patch
 from derain.train.networks.network import Entry, Restored
@@ -94,6 +95,29 @@ class MaskedL1(Objective):
         if restored.stages:
             found["attention"] = self.attention * mask_loss(restored.stages[0], batch.mask)
         return found
+
+
+@dataclass(frozen=True)
+class Restoration(Objective):
+    """Ours, of the real-time family: Charbonnier that counts more where it rains, the spectra's difference,
+    and the loss of both attention maps."""
+
+    apart: ClassVar[Scale | None] = "absolute"
+    mask_weight: float = ranged(0, default=4.0)
+    spectrum: float = ranged(0, default=0.1)
+    attention: float = ranged(0, default=0.05)
+
+    def networks(self) -> tuple[Entry, ...]:
+        return family.NETWORKS
+
+    def terms(self, restored: Restored, batch: Batch, judge: Judge | None) -> Terms:
+        assert batch.drops is not None and batch.streaks is not None
+        maps = torch.cat((batch.drops, batch.streaks), dim=1)
+        return {
+            "charbonnier": charbonnier(restored.image, batch.clean, batch.mask, self.mask_weight),
+            "spectrum": self.spectrum * spectrum(restored.image, batch.clean),
+            "attention": self.attention * maps_loss(restored.stages[0], maps),
+        }
 
 
 @dataclass(frozen=True)
@@ -232,6 +256,7 @@ class DAiAM(Objective):
 
 OBJECTIVES: Mapping[str, type[Objective]] = {
     "masked-l1": MaskedL1,
+    "restoration": Restoration,
     "glance": Glance,
     "eigen": Eigen,
     "attentive-gan": AttentiveGan,

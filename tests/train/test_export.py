@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from derain.engines.card import ModelCard, Tiling, read_card
 from derain.engines.engine import EngineOptions
+from derain.engines.modelfile import ATTENTION
 from derain.engines.registry import open_engine
 from derain.pipeline.cli import run
 from derain.pipeline.tiling import smallest_tile
@@ -21,11 +22,12 @@ from derain.train.checkpoint import State, averaged, save
 from derain.train.export import Core, load_checkpoint
 from derain.train.networks.facts import facts
 from derain.train.networks.network import Entry
+from derain.train.networks.recurrent import no_memory
 from derain.train.networks.registry import NETWORKS, build_discriminator, build_network, entry
 from derain.train.recipe import load_recipe
 
 WIDTH = 0.1
-ONE_A_FAMILY = ("eigen2013", "attentive-gan", "spanet-ba", "pix2pix", "dam", "realtime")
+ONE_A_FAMILY = ("eigen2013", "attentive-gan", "spanet-ba", "pix2pix", "dam", "realtime", "realtime-s")
 Picture = npt.NDArray[np.int64]
 
 
@@ -36,10 +38,10 @@ def named(names: list[str]) -> list[object]:
     ]
 
 
-def written(name: str, folder: Path) -> Path:
+def written(name: str, folder: Path, *changes: str) -> Path:
     """A checkpoint of the network's small recipe, still narrower, at its first step."""
     torch.manual_seed(0)
-    recipe = load_recipe(f"{name}-small", [f"network.width={WIDTH}"])
+    recipe = load_recipe(f"{name}-small", [f"network.width={WIDTH}", *changes])
     network, judge = build_network(recipe.network), build_discriminator(recipe.network)
     state = State(lively(network), averaged(network), torch.optim.AdamW(network.parameters()), judge)
     if judge is not None:
@@ -88,6 +90,17 @@ def test_a_checkpoint_becomes_a_model_that_restores_video(
     check_video(tmp_path, capsys)
 
 
+def test_branches_are_folded_and_the_card_has_the_scale_of_the_maps(tmp_path: Path) -> None:
+    shape = "network.size={{channels=[32, 48], encoder=[0, 1], decoder=[1, 1], cell=8, block='{}'}}".format
+    checkpoint, model = written("realtime-s", tmp_path, shape("branched")), tmp_path / "network.onnx"
+    assert run(["export", str(checkpoint), str(model)]) == 0
+    assert read_card(model).attention_scale == 8
+    check_outputs(checkpoint, model)
+    plain = build_network(load_recipe("realtime-s-small", [shape("plain")]).network)
+    convolved = [node for node in onnx.load_model(model).graph.node if node.op_type == "Conv"]
+    assert len(convolved) == sum(isinstance(layer, nn.Conv2d) for layer in plain.modules())
+
+
 def check_card(card: ModelCard, row: Entry) -> None:
     """What the engines need to know, of the network itself."""
     assert card.name == f"{row.name}-small"
@@ -95,7 +108,6 @@ def check_card(card: ModelCard, row: Entry) -> None:
     assert (card.halo == 0) == (row.tiling is Tiling.WHOLE_FRAME)
     gives_maps = facts(row).attention
     assert card.attention == (row.maps if gives_maps else ())
-    assert card.attention_scale == (row.attention_scale if gives_maps else 1)
 
 
 def check_outputs(checkpoint: Path, model: Path) -> None:
@@ -104,17 +116,20 @@ def check_outputs(checkpoint: Path, model: Path) -> None:
     And it has the network's weights, not those of its judge.
     """
     graph = onnx.load_model(model)
-    attention = len(graph.graph.output) == 2
+    names = [end.name for end in graph.graph.output]
+    attention = ATTENTION in names
     side = 2 * read_card(model).multiple_of
     rainy = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
     planes = torch.from_numpy(rainy.astype(np.float32) / 255).permute(0, 3, 1, 2)
     with open_engine(model, EngineOptions(backend="onnxruntime", attention=attention)) as engine:
-        got = engine.infer(rainy)
+        zeros = [np.zeros(state.shape(1, side, side), np.float32) for state in engine.states]
+        got = engine.infer(rainy, states=[(state, state.copy()) for state in zeros])
     network = load_checkpoint(checkpoint).network
     with torch.no_grad():
-        outputs = Core(network)(planes)
-    assert len(outputs) == 1 + attention
-    full = [functional.interpolate(planes, (side, side), mode="nearest") for planes in outputs]
+        outputs = Core(network)(planes, *no_memory(network, planes))
+    assert len(outputs) == len(names)
+    assert all(one.shape[3] * read_card(model).attention_scale == side for one in outputs[1 : 1 + attention])
+    full = [functional.interpolate(one, (side, side), mode="nearest") for one in outputs[: 1 + attention]]
     expected = torch.cat(full, 1).permute(0, 2, 3, 1).numpy() * 255
     assert np.abs(got.astype(np.float32) - expected).max() <= 0.5 + 0.05
     constants = 600

@@ -32,6 +32,8 @@ ALONE = (
     "data.pairs_share=1.0",
     "data.scales=[1.0, 1.0]",
     "data.flips=false",
+    "data.frames=1",
+    "loss.temporal=0.0",
     'validation.pairs=["pairs"]',
     "train.batch=4",
 )

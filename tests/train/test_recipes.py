@@ -11,6 +11,7 @@ import torch
 from tiny_runs import TINY
 
 from derain.engines.errors import UsageError
+from derain.train.networks import blocks, family
 from derain.train.networks.registry import NETWORKS, build_discriminator, build_network, entry
 from derain.train.objectives import Game, objective_of
 from derain.train.optimisers import judge_optimiser_of, optimiser_of, share_of_rate
@@ -53,6 +54,7 @@ def test_every_network_has_a_recipe_and_a_twin_that_runs_in_minutes() -> None:
 
 MINE = {
     "steps", "batch", "patch", "rate", "optimiser", "betas", "schedule", "warmup", "clip", "ema", "precision",
+    "stages",
 }  # fmt: skip
 """What a twin may change of [train]."""
 
@@ -149,7 +151,7 @@ def test_the_hyper_parameters_are_the_papers(name: str) -> None:
 
 
 def test_every_full_recipe_of_a_paper_is_in_the_table() -> None:
-    ours = {"realtime", "realtime-fine", "glance"}
+    ours = {"realtime", "realtime-fine", "glance", *(row.name for row in family.NETWORKS)}
     assert set(PAPERS) == {name for name in shipped() if not name.endswith("-small")} - ours
 
 
@@ -251,6 +253,15 @@ def test_a_later_set_wins_and_the_recipe_is_not_changed(write: Write) -> None:
 def test_a_value_of_two_lines_is_no_second_key(write: Write) -> None:
     with pytest.raises(UsageError, match=r"batch takes a whole number from 1 to 4096, not '4\\nsteps = 5'"):
         load_recipe(write(TINY), ["train.batch=4\nsteps = 5"])
+
+
+def test_a_size_may_name_its_block(write: Write) -> None:
+    text = TINY.replace('name = "realtime"', 'name = "realtime-s"\nsize = { block = "gated" }')
+    recipe = load_recipe(write(text))
+    assert recipe.network.size == {"block": "gated"}
+    with torch.device("meta"):
+        assert any(isinstance(layer, blocks.Gated) for layer in build_network(recipe.network).modules())
+    assert load_recipe(write(to_toml(recipe))) == recipe
 
 
 def test_odd_texts_survive_the_way_to_a_file_and_back(write: Write) -> None:

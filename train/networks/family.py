@@ -29,8 +29,8 @@ from derain.train.networks.network import Entry, Restored
 from derain.train.networks.recurrent import States, no_memory
 
 MAPS = ("drops", "streaks")
-CELL, MULTIPLE_OF = 4, 32
-"""Pixels a side that the finest and the deepest level keep as one."""
+MULTIPLE_OF = 32
+"""Pixels a side that the deepest level keeps as one."""
 LEAST = 0.05
 """Attention below this is none; derain.engines.maps takes the same for none, where rain is kept."""
 
@@ -154,6 +154,10 @@ def realtime(name: str, width: float = 1.0, **size: Any) -> Realtime:
     multiples of 4."""
     told = {key: tuple(value) if isinstance(value, list) else value for key, value in size.items()}
     asked = Size(**{**vars(SIZES[name]), **told})
+    if MULTIPLE_OF % (deepest := asked.cell * 2 ** (len(asked.channels) - 1)):
+        raise ValueError(
+            f"the deepest level keeps {deepest} pixels a side as one; it must divide {MULTIPLE_OF}"
+        )
     channels = tuple(scaled(c, width) for c in asked.channels)
     memory = scaled(asked.memory, width) if asked.memory else 0
     return Realtime(replace(asked, channels=channels, memory=memory))
@@ -164,6 +168,5 @@ def scaled(channels: int, width: float) -> int:
 
 
 NETWORKS: tuple[Entry, ...] = tuple(
-    Entry(name, "ours", partial(realtime, name), MULTIPLE_OF, Tiling.EXACT, maps=MAPS, attention_scale=CELL)
-    for name in SIZES
+    Entry(name, "ours", partial(realtime, name), MULTIPLE_OF, Tiling.EXACT, maps=MAPS) for name in SIZES
 )

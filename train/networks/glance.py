@@ -46,6 +46,4 @@ def glance(width: float = 1.0) -> Glance:
     return Glance(tuple(max(4, round(channels * width / 4) * 4) for channels in CHANNELS))
 
 
-NETWORKS: tuple[Entry, ...] = (
-    Entry("glance", "ours", glance, CELL, Tiling.EXACT, attention_scale=CELL),
-)  # fmt: skip
+NETWORKS: tuple[Entry, ...] = (Entry("glance", "ours", glance, CELL, Tiling.EXACT),)

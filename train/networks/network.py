@@ -30,8 +30,8 @@ class Entry:
 
     `build` takes `width`, a factor on every channel count (1 is the paper's), and sizes of its own by name;
     it returns a module whose forward maps rainy to `Restored`. `discriminator`: builds what judges it, None
-    where nothing does. `multiple_of`: heights and widths it takes. `maps`: the names of its attention maps,
-    at 1/`attention_scale` of the frame, where it gives any.
+    where nothing does. `multiple_of`: heights and widths it takes. `maps`: the names of its attention maps
+    where it gives any.
     """
 
     name: str
@@ -41,4 +41,3 @@ class Entry:
     tiling: Tiling
     discriminator: Callable[..., nn.Module] | None = None
     maps: tuple[str, ...] = ("rain",)
-    attention_scale: int = 1

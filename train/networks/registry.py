@@ -5,7 +5,17 @@ from typing import Any
 from torch import nn
 
 from derain.engines.errors import UsageError
-from derain.train.networks import attentive_gan, daiam, eigen, glance, pix2pix, realtime, spanet, water_gan
+from derain.train.networks import (
+    attentive_gan,
+    daiam,
+    eigen,
+    family,
+    glance,
+    pix2pix,
+    realtime,
+    spanet,
+    water_gan,
+)
 from derain.train.networks.network import Entry
 from derain.train.recipe import NetworkRecipe
 
@@ -17,6 +27,7 @@ NETWORKS: tuple[Entry, ...] = (
     *pix2pix.NETWORKS,
     *daiam.NETWORKS,
     *realtime.NETWORKS,
+    *family.NETWORKS,
     *glance.NETWORKS,
 )
 """In the order of their papers; our own last."""

@@ -182,6 +182,30 @@ def test_parity_sees_what_only_later_frames_show(network: Remembering) -> None:
     assert export.parity(network, model, MULTIPLE_OF) > export.PARITY
 
 
+class LargeStates(nn.Module):
+    """Remembers large numbers: it has learned to, and takes them back."""
+
+    state_shapes = ((8, 1),)
+
+    def __init__(self, more: float = 0.0) -> None:
+        super().__init__()
+        self.look = nn.Conv2d(3, 8, 7, padding=3)
+        self.more = more
+
+    def forward(self, rainy: Tensor, states: States | None = None) -> Restored:
+        (before,) = states or no_memory(self, rainy)
+        seen = 1e5 * self.look(rainy)
+        return Restored(rainy + 1e-6 * before.mean(1, keepdim=True), states=(seen + self.more,))
+
+
+def test_parity_of_large_states_is_by_their_size() -> None:
+    network = LargeStates()
+    model = export.to_onnx(network, MULTIPLE_OF)
+    assert export.parity(network, model, MULTIPLE_OF) <= export.PARITY
+    network.more = 1e3
+    assert export.parity(network, model, MULTIPLE_OF) > export.PARITY
+
+
 class FixedState(nn.Module):
     """A network whose state's size is burnt in."""
 

@@ -65,6 +65,9 @@ def test_a_frame_before_is_remembered_and_the_first_has_none() -> None:
     made = network(replace(TINY, memory=4))
     first, second = torch.rand(2, 1, 3, 32, 32)
     nothing = no_memory(made, first)
+    assert made.memory is not None
+    assert torch.equal(made(second, made(first).states).image, made(second).image), "untrained, a still one"
+    nn.init.normal_(made.memory.recall.weight)
     states = made(first).states
     assert [state.shape for state in states] == [state.shape for state in nothing] == [(1, 4, 8, 8)] * 2
     assert torch.equal(made(first).image, made(first, nothing).image)

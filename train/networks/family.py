@@ -85,6 +85,10 @@ class Memory(nn.Module):
         self.narrow = nn.Conv2d(channels, memory, 1)
         self.look = nn.Conv2d(3, memory, 2 * cell, stride=cell, padding=cell // 2)
         self.recall = nn.Conv2d(2 * memory, channels, 3, padding=1)
+        # So that a network that begins with a still one's weights begins as that one.
+        for start in (self.recall.weight, self.recall.bias):
+            assert start is not None
+            nn.init.zeros_(start)
 
     def recalled(self, states: States) -> Tensor:
         return torch.as_tensor(self.recall(torch.cat(states, dim=1)))

@@ -2,7 +2,7 @@
 
 Every convolution rounds what it takes to 8 bits with one range, and its weights with one range a channel, all
 symmetric, as `quantise.py` does after training. Nothing else is rounded: what lies between convolutions
-(sums, gates) stays float, which OpenVINO runs as quickly and which is nearer to fp32.
+(sums, gates) stays float, which is nearer to fp32 (the shipped network by 0.7 dB) and was 2 to 5 % slower.
 """
 
 import copy

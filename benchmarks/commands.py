@@ -48,6 +48,7 @@ SUBJECTS: tuple[Entry, ...] = (
     ("drops", "derain.benchmarks.drops", "", "Measure our drops beside real ones, and draw them."),
     ("usefulness", "derain.benchmarks.usefulness.command", "", "Does it help the machine that looks?"),
     ("lineage", "derain.benchmarks.lineage.command", "train", "The published systems under one budget."),
+    ("family", "derain.benchmarks.family.command", "train", "What was tried for the real-time family."),
     ("quality", "derain.benchmarks.quality", "train", "Quality against time, beside others' networks."),
     ("background", "derain.benchmarks.background", "", "How near the truth are backgrounds of rainy video?"),
 )

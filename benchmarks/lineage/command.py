@@ -13,7 +13,6 @@ from derain.benchmarks.evaluate import encoded
 from derain.benchmarks.evaluation.outputs import reserve, write
 from derain.benchmarks.evaluation.sets import CaseSet
 from derain.benchmarks.evaluation.summary import finite
-from derain.benchmarks.lineage.child import KilledError
 from derain.benchmarks.lineage.report import Row, markdown, orderings, sentence, sheet
 from derain.benchmarks.lineage.scores import (
     INPUT,
@@ -26,9 +25,9 @@ from derain.benchmarks.lineage.scores import (
     side_by_side,
 )
 from derain.benchmarks.lineage.systems import SHARES, SYSTEMS, recipe_of
-from derain.benchmarks.lineage.training import Record, Terms, exported, trained
+from derain.benchmarks.lineage.training import Terms, Trained, train_all
 from derain.benchmarks.machine import machine
-from derain.engines.errors import DerainError, UsageError
+from derain.engines.errors import UsageError
 from derain.pipeline.commands.options import whole_option
 from derain.train.commands.options import data_folder, seed_option
 from derain.train.evaluate import RGB
@@ -77,31 +76,6 @@ def make(folder: Path) -> None:
 def tell(line: str) -> None:
     """Progress: the table alone goes to stdout."""
     click.echo(line, err=True)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What came of training: records and model files by system, and why others have none."""
-
-    records: dict[str, Record]
-    models: dict[str, Path]
-    failed: dict[str, str]
-
-
-def train_all(systems: Sequence[str], terms: Terms, folder: Path) -> Trained:
-    """All systems one after another; one whose training fails stops none of the others."""
-    done = Trained({}, {}, {})
-    for system in systems:
-        try:
-            record = trained(system, terms, folder / system, tell)
-            done.models[system] = exported(folder / system, terms.threads)
-            done.records[system] = record
-        except (UsageError, KilledError):
-            raise
-        except DerainError as error:
-            done.failed[system] = str(error)
-            tell(f"{system}: {error}")
-    return done
 
 
 @dataclass(frozen=True)
@@ -188,7 +162,7 @@ def command(
     sources_of(recipe_of(systems[0], seed), terms.data)
     make(folder)
     facts = machine()
-    done = train_all(systems, terms, folder)
+    done = train_all({name: recipe_of(name, seed) for name in systems}, terms, folder, tell)
     compared = compare(done.models, sets, threads)
     rows = rows_of(done, compared, seed)
     found = orderings(rows)

@@ -52,14 +52,12 @@ class Strips:
             self.rows.append([thumbnail(p) for p in (moment.rainy, *restored.pictures, moment.clean)])
 
 
-def held_out(folder: Path, every: int) -> list[CaseSet]:
-    """The SETS of a benchmark set, each `every`-th pair. Raises UsageError where one is not there."""
-    for name in SETS:
+def held_out(folder: Path, every: int, names: Sequence[str] = SETS) -> list[CaseSet]:
+    """Sets of a benchmark set, each `every`-th pair. Raises UsageError where one is not there."""
+    for name in names:
         if not (folder / name).is_dir():
-            raise UsageError(
-                f"{folder} has no set {name!r}; --set takes a folder that derain benchmark-set made"
-            )
-    sets = titled([find(folder / name, Choice(every=every)) for name in SETS])
+            raise UsageError(f"{folder} has no set {name!r}; give a folder that derain benchmark-set made")
+    sets = titled([find(folder / name, Choice(every=every)) for name in names])
     check(sets)
     return sets
 

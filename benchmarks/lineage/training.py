@@ -1,4 +1,4 @@
-"""One budget for each system: how fast it trains here, as many steps as that gives, and where it was."""
+"""One budget for each of several recipes: how fast it trains here, so many steps, and where it was."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from derain.benchmarks.lineage import child
-from derain.benchmarks.lineage.systems import lasting, recipe_of
+from derain.benchmarks.lineage.systems import lasting
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.machine import cpu_name
 from derain.train.checkpoint import read
@@ -23,8 +23,8 @@ MEASURED = 10.0
 """Seconds of training, in a folder that is thrown away, that tell how many steps a second there will be."""
 MARGIN = 0.95
 """Of the steps that would fit, as validation and checkpoints take some time too."""
-RECORD = "lineage.json"
-RECIPE = "lineage.toml"
+RECORD = "budget.json"
+RECIPE = "budget.toml"
 REPORTS, CHECKPOINTS = 20, 10
 """Log lines and checkpoints in a budget."""
 
@@ -44,7 +44,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept of a system beside its run. `same`: what another call must have the same to go on.
+    """What is kept of a training beside its run. `same`: what another call must have the same to go on.
 
     `planned` steps are those the schedule is made for; `steps` were done in `seconds`, at `rate` a second
     in the first measurement.
@@ -60,29 +60,54 @@ class Record:
     finished: bool = False
 
 
-def trained(system: str, terms: Terms, folder: Path, tell: Tell) -> Record:
-    """Trains a system for what is left of its budget in its run folder, and exports it; a finished one is
-    left as it is.
+@dataclass(frozen=True)
+class Trained:
+    """What came of training: records and model files by name, and why others have none."""
 
-    Raises UsageError where the folder was begun with other terms, DerainError where training fails.
+    records: dict[str, Record]
+    models: dict[str, Path]
+    failed: dict[str, str]
+
+
+def train_all(recipes: Mapping[str, Recipe], terms: Terms, folder: Path, tell: Tell) -> Trained:
+    """All one after another, each in the folder of its name; one whose training fails stops none of the
+    others."""
+    done = Trained({}, {}, {})
+    for name, recipe in recipes.items():
+        try:
+            record = trained(name, recipe, terms, folder / name, tell)
+            done.models[name] = exported(folder / name, terms.threads)
+            done.records[name] = record
+        except (UsageError, child.KilledError):
+            raise
+        except DerainError as error:
+            done.failed[name] = str(error)
+            tell(f"{name}: {error}")
+    return done
+
+
+def trained(name: str, recipe: Recipe, terms: Terms, folder: Path, tell: Tell) -> Record:
+    """Trains by a recipe for what is left of the budget in its run folder; a finished one is left as it is.
+
+    Lines tell it by `name`. The recipe's schedule is made as long as the budget. Raises UsageError where the
+    folder was begun with other terms, DerainError where training fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    record = begun(system, terms, folder, tell)
+    record = begun(name, recipe, terms, folder, tell)
     if record.finished:
-        tell(f"{system}: trained already, {record.steps} steps in {record.seconds:.0f} s")
+        tell(f"{name}: trained already, {record.steps} steps in {record.seconds:.0f} s")
         return record
     left = terms.budget - (spent(folder) if (folder / "checkpoint.pt").exists() else 0)
     if left > 0:
-        tell(f"{system}: training for {left:.0f} s, {record.planned} steps in all")
-        child.call(words(record, terms, folder, left), terms.threads, folder / "log.txt", told(system, tell))
+        tell(f"{name}: training for {left:.0f} s, {record.planned} steps in all")
+        child.call(words(record, terms, folder, left), terms.threads, folder / "log.txt", told(name, tell))
     record = replace(record, steps=steps_of(folder), seconds=spent(folder), finished=True)
     write(record, folder)
     return record
 
 
-def begun(system: str, terms: Terms, folder: Path, tell: Tell) -> Record:
+def begun(name: str, recipe: Recipe, terms: Terms, folder: Path, tell: Tell) -> Record:
     """The record in the folder; without one, of a schedule made to fit this machine."""
-    recipe = recipe_of(system, terms.seed)
     same = {
         "budget": terms.budget,
         "seed": terms.seed,
@@ -97,10 +122,10 @@ def begun(system: str, terms: Terms, folder: Path, tell: Tell) -> Record:
                 "give another --output, or take it away"
             )
         return record
-    tell(f"{system}: how many steps a second?")
+    tell(f"{name}: how many steps a second?")
     start, rate = pace(recipe, terms, folder, quiet)
     planned = max(1, int(rate * (terms.budget - start) * MARGIN))
-    tell(f"{system}: {rate:.2f} steps a second, so {planned} in {terms.budget:.0f} s")
+    tell(f"{name}: {rate:.2f} steps a second, so {planned} in {terms.budget:.0f} s")
     (folder / RECIPE).write_text(to_toml(lasting(recipe, planned)), encoding="utf-8")
     record = Record(same, cpu_name(), commit(), rate, planned)
     write(record, folder)
@@ -121,9 +146,9 @@ def quiet(line: str) -> None:
     """Leaves a line to the log."""
 
 
-def told(system: str, tell: Tell) -> Tell:
-    """Tells lines as the system's."""
-    return lambda line: tell(f"{system}: {line}")
+def told(name: str, tell: Tell) -> Tell:
+    """Tells lines as those of that name."""
+    return lambda line: tell(f"{name}: {line}")
 
 
 def pace(recipe: Recipe, terms: Terms, folder: Path, tell: Tell) -> tuple[float, float]:
@@ -178,7 +203,7 @@ def read_record(folder: Path) -> Record:
     try:
         return Record(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} is no record of derain bench lineage; take {folder} away") from error
+        raise UsageError(f"{path} is no record of a training under a budget; take {folder} away") from error
 
 
 def write(record: Record, folder: Path) -> None:

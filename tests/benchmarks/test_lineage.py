@@ -102,18 +102,18 @@ def test_an_interrupted_system_goes_on_with_what_is_left(
 
     monkeypatch.setattr(child, "call", cut)
     with pytest.raises(KeyboardInterrupt):
-        trained("pix2pix", terms, folder, print)
+        trained("pix2pix", recipe_of("pix2pix", 1), terms, folder, print)
     assert not training.read_record(folder).finished
 
     monkeypatch.setattr(training, "spent", lambda run: 59.0)
     monkeypatch.setattr(child, "call", here)
     before = training.steps_of(folder)
-    record = trained("pix2pix", terms, folder, print)
+    record = trained("pix2pix", recipe_of("pix2pix", 1), terms, folder, print)
     assert calls[-1][calls[-1].index("--time-limit") + 1] == "1.00"
     assert record.finished and record.steps > before
 
     with pytest.raises(UsageError, match="begun with another seed and recipe; give another --output"):
-        trained("pix2pix", Terms(data, 60, 2, 1), folder, print)
+        trained("pix2pix", recipe_of("pix2pix", 2), Terms(data, 60, 2, 1), folder, print)
 
 
 def test_one_that_fails_stops_none_of_the_others(
@@ -126,9 +126,10 @@ def test_one_that_fails_stops_none_of_the_others(
             raise DerainError("training diverges at step 7")
         return done
 
-    monkeypatch.setattr(command, "trained", fake)
-    monkeypatch.setattr(command, "exported", lambda folder, threads: folder / "model.onnx")
-    found = command.train_all(("water-gan", "pix2pix"), Terms(tmp_path, 60, 1, 1), tmp_path)
+    monkeypatch.setattr(training, "trained", fake)
+    monkeypatch.setattr(training, "exported", lambda folder, threads: folder / "model.onnx")
+    recipes = {name: recipe_of(name, 1) for name in ("water-gan", "pix2pix")}
+    found = training.train_all(recipes, Terms(tmp_path, 60, 1, 1), tmp_path, print)
     assert found.records == {"pix2pix": done} and list(found.models) == ["pix2pix"]
     command.say([], [], found.failed, "")
     assert "water-gan is not in the table: training diverges at step 7" in capsys.readouterr().out
@@ -161,9 +162,7 @@ def test_a_folder_or_photos_that_are_not_there_are_told_before_training(
     assert "runs can't be made: file exists" in capsys.readouterr().err.lower()
     (held / "joint").rename(held / "other")
     assert bench(data, held) == 2
-    assert (
-        "has no set 'joint'; --set takes a folder that derain benchmark-set made" in capsys.readouterr().err
-    )
+    assert "has no set 'joint'; give a folder that derain benchmark-set made" in capsys.readouterr().err
     assert calls == []
 
 

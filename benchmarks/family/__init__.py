@@ -1,0 +1,1 @@
+"""What was tried for the real-time family: candidates of about the same milliseconds, trained alike."""

@@ -49,6 +49,7 @@ SUBJECTS: tuple[Entry, ...] = (
     ("usefulness", "derain.benchmarks.usefulness.command", "", "Does it help the machine that looks?"),
     ("lineage", "derain.benchmarks.lineage.command", "train", "The published systems under one budget."),
     ("family", "derain.benchmarks.family.command", "train", "What was tried for the real-time family."),
+    ("dryness", "derain.benchmarks.dryness", "", "Scores of rainy and dry pictures: what is dry?"),
     ("quality", "derain.benchmarks.quality", "train", "Quality against time, beside others' networks."),
     ("background", "derain.benchmarks.background", "", "How near the truth are backgrounds of rainy video?"),
 )

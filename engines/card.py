@@ -49,6 +49,7 @@ class ModelCard:
     `states`: those of a recurrent network, in the order of its tensors; empty for a single-frame one.
     `attention`: the names of its attention maps, in their order; empty where it has none.
     `attention_scale`: height and width of the maps are those of the frame divided by it.
+    `dry_below`: a frame of a lower score, of the scores that the pipeline gives frames, has no rain in it.
     `precision`: of PRECISIONS, what its numbers are. `calibration`: what an INT8 network was quantised on.
     `sha256`: of the weights (graph initialisers), filled on export.
     """
@@ -69,6 +70,7 @@ class ModelCard:
     states: tuple[StatePair, ...] = ()
     attention: tuple[str, ...] = ()
     attention_scale: int = 1
+    dry_below: float = 0.1
     precision: str = "fp32"
     calibration: str = ""
     sha256: str = ""
@@ -178,6 +180,14 @@ def _whole(least: int) -> Callable[[str], int]:
     return parse
 
 
+def _share(value: str) -> float:
+    takes = "a number from 0 to 1"
+    number = _json(value, takes)
+    if type(number) not in (int, float) or not 0 <= number <= 1:
+        raise _BadValueError(takes)
+    return float(number)
+
+
 def _seed(value: str) -> int | None:
     return None if value == "null" else _whole(0)(value)
 
@@ -253,6 +263,7 @@ PARSERS: Mapping[str, Callable[[str], Any]] = {
     "states": _states,
     "attention": _maps,
     "attention_scale": _whole(1),
+    "dry_below": _share,
     "precision": _precision,
     "calibration": _text,
     "sha256": _text,

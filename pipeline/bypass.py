@@ -20,11 +20,10 @@ from derain.engines import models
 from derain.engines.engine import Engine, EngineOptions, Pixels
 from derain.engines.errors import UsageError
 from derain.engines.modelfile import open_model
-from derain.pipeline import glance as first_stage
 from derain.pipeline.bypass_tiles import DryTiles
-from derain.pipeline.glance import Glance, open_glance
+from derain.pipeline.glance import Glance, Lessons, Levels, open_glance
 from derain.pipeline.metrics import Rain
-from derain.pipeline.rain import DRY, RainMeter, score_of
+from derain.pipeline.rain import RainMeter, is_dry, score_of
 from derain.pipeline.restore import Restorer, rgb_of
 
 BypassChoice: TypeAlias = Literal["auto", "off"]
@@ -36,6 +35,9 @@ FADE = 6
 LOOK, CHECK = 0.5, 2.0
 """Seconds between two frames that the network looks at in a skipped stretch, without and with a glance."""
 USUAL_RATE = 25
+
+FAINT = 0.1
+"""A cell of at least this score may have rain in it, which is not faded."""
 
 Share: TypeAlias = npt.NDArray[np.float32]
 """Of a picture, (H, W), 0..1."""
@@ -88,6 +90,7 @@ class Bypass:
         self._restorer, self._glance, self._active = restorer, watch.glance, watch.active
         self._meter = RainMeter(restorer)
         self._every = max(1, round((rate or USUAL_RATE) * Fraction(LOOK if self._glance is None else CHECK)))
+        self._lessons = None if self._glance is None else Lessons(self._glance)
         self._tiles = None if self._glance is None else DryTiles(self._glance, self._every)
         self.reset()
 
@@ -102,6 +105,8 @@ class Bypass:
         self._dry = 0
         self._weight = 1.0
         self._unseen = 0
+        if self._lessons is not None:
+            self._lessons.forget()
         if self._tiles is not None:
             self._tiles.reset()
 
@@ -118,11 +123,16 @@ class Bypass:
 
     def _looks_dry(self, pixels: Pixels) -> bool:
         """What the glance says; True where there is none."""
-        if self._glance is None:
+        if self._glance is None or self._lessons is None:
             return True
-        score = score_of(self._glance(pixels), self._glance.scale)
-        self._meter.glanced(score)
-        return score < first_stage.DRY
+        levels = levels_of(self._glance, pixels)
+        self._meter.glanced(float(levels[0]))
+        return bool(self._lessons.are_dry(levels).all())
+
+    def _teach(self, pixels: Pixels) -> None:
+        """Lets the glance know what the network has found dry."""
+        if self._glance is not None and self._lessons is not None:
+            self._lessons.learn(levels_of(self._glance, pixels))
 
     def _asked(self, pixels: Pixels) -> Pixels:
         """A frame of a skipped stretch that the network runs on, to say whether the stretch goes on."""
@@ -130,9 +140,12 @@ class Bypass:
             self._restorer.reset()  # what it remembers is of before the stretch
         self._unseen = 0
         restored = self._restorer(pixels)
-        if self._meter.restored() < DRY:
+        if is_dry(self._meter.restored(), self._restorer.engine.card):
+            self._teach(pixels)
             return untouched(pixels, self._restorer.engine.channels)
         self._dry, self._weight = 0, 0.0
+        if self._lessons is not None:
+            self._lessons.forget()
         if self._tiles is not None:
             self._tiles.reset()
         return self._faded(pixels, restored)
@@ -140,11 +153,21 @@ class Bypass:
     def _restored(self, pixels: Pixels) -> Pixels:
         tiles = self._tiles
         restored = self._restorer(pixels, dry=None if tiles is None else tiles.of(pixels))
-        is_dry = self._meter.restored() < DRY
+        dry = is_dry(self._meter.restored(), self._restorer.engine.card)
         if tiles is not None:
             tiles.heard(self._restorer)
-        self._dry = self._dry + 1 if is_dry and self._active else 0
+        self._count(pixels, dry)
         return self._faded(pixels, restored)
+
+    def _count(self, pixels: Pixels, dry: bool) -> None:
+        """One more dry frame in a row, or none any more."""
+        if dry and self._active:
+            self._dry += 1
+            self._teach(pixels)
+        else:
+            self._dry = 0
+            if self._lessons is not None:
+                self._lessons.forget()
 
     def _faded(self, pixels: Pixels, restored: Pixels) -> Pixels:
         """The frame as a stretch begins or ends; elsewhere as it was restored."""
@@ -160,7 +183,13 @@ class Bypass:
         """Where the network saw rain in `pixels`, by pixel: 1 there and 0 elsewhere, smooth between."""
         scores, scale = self._restorer.scores, self._restorer.engine.card.attention_scale
         assert scores is not None, "the engine was opened with its scores"
-        return enlarged((scores >= DRY).astype(np.float32), scale, pixels.shape[:2])
+        return enlarged((scores >= FAINT).astype(np.float32), scale, pixels.shape[:2])
+
+
+def levels_of(glance: Glance, pixels: Pixels) -> Levels:
+    """What a glance gives a frame: its score, and the mean of its map, which shows faint rain everywhere."""
+    cells = glance(pixels)
+    return np.array([score_of(cells, glance.scale), cells.mean()])
 
 
 def untouched(pixels: Pixels, channels: int) -> Pixels:

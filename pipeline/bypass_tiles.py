@@ -4,36 +4,36 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from derain.engines.engine import Pixels
-from derain.pipeline import glance as first_stage
-from derain.pipeline import rain
-from derain.pipeline.glance import Glance
-from derain.pipeline.rain import core_of, score_of, tile_scores
+from derain.pipeline.glance import Glance, Lessons, Levels, Which
+from derain.pipeline.rain import core_of, is_dry, score_of, tile_scores
 from derain.pipeline.restore import Restorer, Skip
 from derain.pipeline.tiling import TilePlan
 
 SETTLE = 12
-"""So many frames in a row must a tile be dry before it is skipped."""
+"""So many frames in a row must the network find a tile dry before it is skipped."""
 AROUND = 1
 """Cells of the glance around a tile's core that must be dry with it."""
 
 
 class DryTiles:
-    """The tiles of one source's frames that are dry, and have been for SETTLE frames.
+    """Which tiles of one source's frames are skipped.
 
-    Both must find a tile dry, the glance in every frame and the network in each that it computes the tile of;
-    it computes all tiles of every `every`-th frame.
+    Those that the network found dry SETTLE times in a row, as long as the glance finds each dry; where it
+    does not, the network is asked. All are computed in every `every`-th frame.
     """
 
     def __init__(self, glance: Glance, every: int) -> None:
         self._glance, self._every = glance, every
+        self._lessons = Lessons(glance)
         self.reset()
 
     def reset(self) -> None:
         """What comes next does not follow what came."""
         self._plan: TilePlan | None = None
+        self._dry = np.zeros(0, np.int64)
+        self._lessons.forget()
 
     def of(self, pixels: Pixels) -> Skip:
         """Says of the tiles of `pixels` (H, W, 3) which to skip; looks at them only once it is asked."""
@@ -41,17 +41,22 @@ class DryTiles:
 
     def heard(self, restorer: Restorer) -> None:
         """Takes in what the network said of the tiles that it computed just now."""
-        if self._plan is not None and self._plan is restorer.plan:
-            self._dry[np.array(tile_scores(restorer)) >= rain.DRY] = 0
+        if self._plan is None or self._plan is not restorer.plan:
+            return
+        card = restorer.engine.card
+        dry = np.array([is_dry(score, card) for score in tile_scores(restorer)])
+        self._dry = np.where(self._skipped, self._dry, np.where(dry, self._dry + 1, 0))
+        self._lessons.learn(self._levels, dry, ~self._skipped)
 
     def _look(self, pixels: Pixels, plan: TilePlan) -> Sequence[bool]:
         if plan is not self._plan:
+            self.reset()
             self._plan, self._age = plan, 0
-            self._dry: npt.NDArray[np.int64] = np.zeros(len(plan.tiles), np.int64)
+            self._dry = np.zeros(len(plan.tiles), np.int64)
         cells, scale = self._glance(pixels), self._glance.scale
-        found = [score_of(core_of(cells, scale, tile, AROUND), scale) for tile in plan.tiles]
-        self._dry = np.where(np.array(found) < first_stage.DRY, self._dry + 1, 0)
+        levels = [score_of(core_of(cells, scale, tile, AROUND), scale) for tile in plan.tiles]
+        self._levels: Levels = np.array(levels)
         self._age += 1
-        if self._age % self._every == 0:
-            return [False] * len(found)
-        return [bool(dry) for dry in self._dry > SETTLE]
+        settled = (self._dry >= SETTLE) & (self._age % self._every != 0)
+        self._skipped: Which = settled & self._lessons.are_dry(self._levels)
+        return [bool(skipped) for skipped in self._skipped]

@@ -5,14 +5,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from derain.engines.card import ModelCard
 from derain.engines.engine import Scores
 from derain.pipeline.metrics import Rain
 from derain.pipeline.restore import Restorer
 from derain.pipeline.tiling import Tile
 
-DRY = 0.1
-"""A picture of which a network gives a lower score is dry. Ours are all but shut there: gated by their maps,
-they leave a pixel as it is below 0.05."""
 STRONGEST = 0.0005
 """The share of a picture's cells that its score is the mean of: those where the network sees most rain. Of
 1280x720 pixels they cover 460, a drop of 24 pixels; one odd cell in a dry frame is not rain."""
@@ -27,6 +25,11 @@ def score_of(scores: Scores, scale: int) -> float:
         scores = np.asarray(cv2.resize(scores, (wide, high), interpolation=cv2.INTER_AREA), np.float32)
     count = max(1, round(scores.size * STRONGEST))
     return float(np.partition(scores, -count, axis=None)[-count:].mean())
+
+
+def is_dry(score: float, card: ModelCard) -> bool:
+    """Whether a network takes a picture that it gives this score for dry; what is no number is not."""
+    return score < card.dry_below
 
 
 def core_of(scores: Scores, scale: int, tile: Tile, around: int = 0) -> Scores:

@@ -210,13 +210,15 @@ class ExportOptions:
     """What the checkpoint does not say.
 
     `name`: None for the recipe's. `trained_at`: the commit it was trained with, None for the one checked out.
-    `quality`, `speed`: files that derain evaluate and derain bench wrote with --json, for the card.
+    `quality`, `speed`, `dryness`: files that derain evaluate, derain bench and derain bench dryness wrote
+    with --json, for the card.
     """
 
     name: str | None = None
     trained_at: str | None = None
     quality: Path | None = None
     speed: Path | None = None
+    dryness: Path | None = None
 
 
 def onnx_of(trained: Trained, multiple_of: int) -> onnx.ModelProto:
@@ -269,6 +271,7 @@ def export(checkpoint: Path, output: Path, options: ExportOptions | None = None)
         attention_scale=attention_scale(trained.network, multiple_of) if attends else 1,
         quality=figures.quality(options.quality) if options.quality else {},
         speed=figures.speed(options.speed) if options.speed else {},
+        dry_below=figures.dry_below(options.dryness) if options.dryness else ModelCard.dry_below,
         states=state_pairs(trained.network),
         precision="int8" if rounds else "fp32",
         calibration=f"{trained.given['calibration']}; then trained under its rounding" if rounds else "",

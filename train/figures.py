@@ -41,6 +41,14 @@ def speed(path: Path) -> dict[str, str]:
         raise UsageError(f"{path} is not what derain bench --json writes: no {error}") from error
 
 
+def dry_below(path: Path) -> float:
+    """Below what score the network calls a picture dry."""
+    try:
+        return float(read_json(path)["dry_below"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path} is not what derain bench dryness --json writes: no {error}") from error
+
+
 def pace(measurement: dict[str, Any]) -> str:
     stages = {stage["name"]: stage for stage in measurement["stages"]}
     pace = f"{stages['restore']['p50_ms']:.1f} ms a frame, {stages['together']['fps']:.1f} fps file to file"

@@ -18,7 +18,7 @@ import pytest
 from derain.engines.engine import Engine, EngineOptions, Pixels
 from derain.engines.registry import open_engine
 from derain.pipeline.bypass import FADE, SETTLE, Bypass, Watch, faded
-from derain.pipeline.glance import Glance
+from derain.pipeline.glance import Glance, Lessons
 from derain.pipeline.restore import Restorer
 from derain.pipeline.tiling import TilePlan
 
@@ -198,6 +198,29 @@ def test_a_recurrent_network_begins_anew_behind_a_skipped_stretch(models: Path, 
         fresh = Restorer(engine, sequence=True)
         assert np.array_equal(out[0], fresh(red)[:, :32])
         assert np.array_equal(out[1], fresh(red)[:, :32])
+
+
+def test_the_network_teaches_the_glance_what_is_dry_here(models: Path, engine: Counting) -> None:
+    """One that sees rain everywhere would otherwise never let a frame pass."""
+    onnx_models.glance(models, name="anxious", dry_below=0.0)
+    with open_engine(models / "anxious.onnx", OPTIONS) as eye:
+        bypass = Bypass(Restorer(engine, sequence=True), Watch(True, Glance(eye), ""))
+        murky, wet = (20, 0, 200), (30, 0, 200)
+        film(bypass, (murky, SETTLE + 20))
+        assert bypass.rain.bypassed >= 15
+        engine.count = 0
+        assert film(bypass, (wet, 2)) == [1, 1] and engine.count == 2
+        assert film(bypass, (murky, SETTLE)) and bypass.rain.bypassed
+
+
+def test_a_flash_teaches_the_glance_little(glance: Glance) -> None:
+    lessons = Lessons(glance)
+    for level in (0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 1.0):
+        lessons.learn(np.array([level]))
+    assert lessons.are_dry(np.array([0.5])) and not lessons.are_dry(np.array([0.6]))
+    assert not lessons.are_dry(np.array([np.nan]))
+    lessons.learn(np.array([0.6]), dry=False)
+    assert not lessons.are_dry(np.array([0.2])) and lessons.are_dry(np.array([glance.dry_below / 2]))
 
 
 # Tiles

@@ -1,9 +1,12 @@
 """The score of a frame: rain in it shows, however small, and an odd cell does not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from onnx_models import CARD
 
-from derain.pipeline.rain import DRY, core_of, score_of
+from derain.pipeline.rain import core_of, is_dry, score_of
 from derain.pipeline.tiling import TilePlan
 
 
@@ -16,9 +19,9 @@ def test_a_drop_is_rain_and_an_odd_cell_is_not() -> None:
     """Of 1280x720 pixels in cells of 4x4."""
     scores = np.full((180, 320), 0.01, np.float32)
     scores[90, 100] = 0.9
-    assert score_of(scores, 4) < DRY
+    assert is_dry(score_of(scores, 4), CARD)
     scores[90:93, 100:103] = 0.9
-    assert score_of(scores, 4) > 2 * DRY
+    assert not is_dry(score_of(scores, 4), CARD)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 2), (23, 40)])
@@ -38,7 +41,11 @@ def test_a_map_as_fine_as_the_frame_is_read_in_cells_of_four_pixels(shape: tuple
 def test_what_is_no_number_is_not_dry() -> None:
     scores = np.zeros((20, 20), np.float32)
     scores[3, 3] = np.nan
-    assert not score_of(scores, 4) < DRY
+    assert not is_dry(score_of(scores, 4), CARD)
+
+
+def test_the_card_says_what_is_dry() -> None:
+    assert is_dry(0.5, replace(CARD, dry_below=0.6)) and not is_dry(0.6, replace(CARD, dry_below=0.6))
 
 
 def test_the_cells_of_a_tile_cover_its_core() -> None:

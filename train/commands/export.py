@@ -17,6 +17,7 @@ from derain.train.export import ExportOptions, export
 @click.option("--commit", "trained_at", help="Commit it was trained with, where not the one checked out.")
 @click.option("--quality", type=click.Path(path_type=Path), help="For the card: derain evaluate --json.")
 @click.option("--speed", type=click.Path(path_type=Path), help="For the card: derain bench --json.")
+@click.option("--dryness", type=click.Path(path_type=Path), help="For the card: derain bench dryness --json.")
 def command(
     checkpoint: Path,
     output: Path,
@@ -24,8 +25,9 @@ def command(
     trained_at: str | None,
     quality: Path | None,
     speed: Path | None,
+    dryness: Path | None,
 ) -> None:
     """Write the averaged network of CHECKPOINT as ONNX with its card to OUTPUT."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    options = ExportOptions(name, trained_at, quality, speed)
+    options = ExportOptions(name, trained_at, quality, speed, dryness)
     click.echo(json.dumps(asdict(export(checkpoint, output, options)), indent=1))

@@ -34,7 +34,7 @@ class Glance(nn.Module):
         self.rain = nn.Conv2d(e, 1, 1)
 
     def forward(self, rainy: Tensor) -> Restored:
-        features = rainy
+        features = rainy - 0.5
         for layer in self.layers:
             features = torch.relu(layer(features))
         logits = self.rain(features)

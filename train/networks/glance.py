@@ -32,6 +32,11 @@ class Glance(nn.Module):
             nn.Conv2d(d, e, 3, stride=2, padding=1),
         ))  # fmt: skip
         self.rain = nn.Conv2d(e, 1, 1)
+        for layer in self.layers:
+            # torch's own start lets little through five layers, and for 300 steps nothing is learnt.
+            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
 
     def forward(self, rainy: Tensor) -> Restored:
         features = rainy - 0.5

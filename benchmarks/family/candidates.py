@@ -54,9 +54,9 @@ def shape(
 
 CANDIDATES = (
     Candidate("u4"),
-    Candidate("u3", shape((32, 64, 96), (0, 1, 1), (1, 1, 3))),
-    Candidate("cell8", shape((64, 96, 128), (1, 1, 0), (2, 2, 2), cell=8)),
-    Candidate("gated", shape((32, 48, 64, 96), (1, 1, 1, 0), (2, 2, 2, 2), block="gated")),
+    Candidate("u3", shape((32, 48, 96), (0, 1, 0), (1, 1, 2))),
+    Candidate("cell8", shape((48, 80, 128), (1, 1, 0), (1, 2, 2), cell=8)),
+    Candidate("gated", shape((32, 48, 64, 96), (0, 1, 1, 0), (1, 2, 2, 2), block="gated")),
     Candidate("large-kernel", shape((32, 48, 64, 96), (1, 1, 1, 0), (1, 2, 2, 2), block="large-kernel")),
     Candidate("branched", {"block": "branched"}),
     Candidate("flat", shape((32,), (0,), (4,))),

@@ -21,6 +21,7 @@ from derain.pipeline.tiling import smallest_tile
 from derain.train.checkpoint import State, averaged, save
 from derain.train.export import Core, load_checkpoint
 from derain.train.networks.facts import facts
+from derain.train.networks.family import Memory
 from derain.train.networks.network import Entry
 from derain.train.networks.recurrent import no_memory
 from derain.train.networks.registry import NETWORKS, build_discriminator, build_network, entry
@@ -51,10 +52,14 @@ def written(name: str, folder: Path, *changes: str) -> Path:
 
 
 def lively(network: nn.Module) -> nn.Module:
-    """Weights by which each layer passes on about as much as it gets, so that a seam would be seen."""
+    """Weights by which each layer passes on about as much as it gets, so that a seam would be seen; a memory
+    little of it, or it would grow from frame to frame."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="leaky_relu")
+    for layer in network.modules():
+        if isinstance(layer, Memory):
+            nn.init.normal_(layer.recall.weight, std=1e-3)
     return network
 
 

@@ -15,10 +15,11 @@ import numpy.typing as npt
 import onnx_models
 import pytest
 
+from derain.engines.card import read_card
 from derain.engines.engine import Engine, EngineOptions, Pixels
 from derain.engines.registry import open_engine
 from derain.pipeline.bypass import FADE, SETTLE, Bypass, Watch, faded
-from derain.pipeline.glance import Glance, Lessons
+from derain.pipeline.glance import Glance, Lessons, shipped_glance
 from derain.pipeline.restore import Restorer
 from derain.pipeline.tiling import TilePlan
 
@@ -211,6 +212,19 @@ def test_the_network_teaches_the_glance_what_is_dry_here(models: Path, engine: C
         engine.count = 0
         assert film(bypass, (wet, 2)) == [1, 1] and engine.count == 2
         assert film(bypass, (murky, SETTLE)) and bypass.rain.bypassed
+
+
+@pytest.mark.skipif(shipped_glance() is None, reason="no glance is shipped yet")
+def test_the_shipped_glance_is_sound() -> None:
+    path = shipped_glance()
+    assert path is not None
+    card = read_card(path)
+    assert card.name == "glance" and card.licence and card.data and card.commit
+    with open_engine(path, OPTIONS) as engine:
+        noise = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+        cells = Glance(engine)(noise)
+        assert cells.shape == (3, 3) and ((cells >= 0) & (cells <= 1)).all()
+        assert np.array_equal(Restorer(engine)(noise), noise)
 
 
 def test_a_flash_teaches_the_glance_little(glance: Glance) -> None:

@@ -29,7 +29,9 @@ def test_speed_tells_size_rate_and_processor(tmp_path: Path) -> None:
     row = {"width": 1280, "height": 720, "backend": "openvino", "precision": "fp32"}
     row["stages"] = [{"name": "restore", "p50_ms": 67.52}, {"name": "together", "fps": 12.34}]
     path.write_text(json.dumps({"machine": {"cpu": "X", "threads": 2}, "measurements": [row]}))
-    assert speed(path) == {"1280x720": "67.5 ms a frame, 12.3 fps file to file, openvino fp32 on X, 2 threads"}
+    assert speed(path) == {
+        "1280x720": "67.5 ms a frame, 12.3 fps file to file, openvino fp32 on X, 2 threads"
+    }
 
 
 def test_other_files_are_named(tmp_path: Path) -> None:

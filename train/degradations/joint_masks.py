@@ -41,9 +41,7 @@ def apart(step: object) -> bool:
     return isinstance(kind, ViewKind) and not kind.both
 
 
-def mask_of(
-    clean: Picture, shot: Shot, made: Made, kinds: tuple[str, ...], time: float, scale: Scale
-) -> Map:
+def mask_of(clean: Picture, shot: Shot, made: Made, kinds: tuple[str, ...], time: float, scale: Scale) -> Map:
     """The mask of `kinds` in what came of the shot; rendered anew only where other rain falls too."""
     rest = tuple(step for step in shot.steps if kind_of(step).name not in kinds)
     if len(rest) == len(shot.steps):

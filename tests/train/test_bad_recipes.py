@@ -69,7 +69,7 @@ CHANGED = [
     ('photos = ["photos"]', 'photos = "photos"', "FILE [data] photos takes a list of texts, not 'photos'"),
     ("[train]", "scales = [2, 1]\n[train]", "FILE [data] scales takes the smaller number first, not 2 and 1"),
     ("[train]", "[discriminator]\nreal = 0.1\nfake = 0.9\n[train]", "FILE [discriminator] fake is below"),
-    ("[train]", '[loss]\nname = "l3"\n[train]', "FILE [loss] name takes masked-l1, eigen, "),
+    ("[train]", '[loss]\nname = "l3"\n[train]', "FILE [loss] name takes masked-l1, restoration, "),
     ("[train]", "[loss.weights]\nl1 = 1\n[train]", "FILE [loss] weights has no key l1; "),
     (
         "[train]", "[loss.weights]\nattention = -1\n[train]",

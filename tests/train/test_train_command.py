@@ -122,7 +122,10 @@ WRONG = {
         nothing,
         replace(tiny(), network=replace(tiny().network, name="unreal")),
     ),
-    "[loss] name takes masked-l1, eigen, ": (nothing, replace(tiny(), loss=replace(tiny().loss, name="l3"))),
+    "[loss] name takes masked-l1, restoration, ": (
+        nothing,
+        replace(tiny(), loss=replace(tiny().loss, name="l3")),
+    ),
 }
 
 

@@ -16,8 +16,8 @@ from torch.utils.data import IterableDataset
 
 from derain.engines.errors import DerainError
 from derain.train.datasets import read_rgb
-from derain.train.degradations.compose import Shot, make
-from derain.train.degradations.joint_masks import MARKS, JointMasks, Scale, joint_masks
+from derain.train.degradations.compose import Made, Shot, make
+from derain.train.degradations.joint_masks import MARKS, JointMasks, Scale, joint_attention, joint_masks
 from derain.train.degradations.masks import trains_rain
 from derain.train.degradations.mixture import sample
 from derain.train.degradations.rain import Map, Picture
@@ -199,8 +199,16 @@ def of_one_kind(mask: Map, kind: str) -> JointMasks:
 def rained(clean: Picture, shot: Shot, apart: Scale | None, time: float = 0.0) -> Batch:
     """One sample of a picture under a shot at `time` seconds."""
     made = make(clean, shot, time)
-    kinds = joint_masks(clean, shot, time, apart) if apart else None
-    return sample_of(made.rainy.image, made.clean, made.rainy.attention, kinds)
+    return sample_of(
+        made.rainy.image, made.clean, made.rainy.attention, kinds_of(made, clean, shot, apart, time)
+    )
+
+
+def kinds_of(made: Made, clean: Picture, shot: Shot, apart: Scale | None, time: float) -> JointMasks | None:
+    """The masks of drops and of streaks in what came of a shot, where they are asked for."""
+    if apart == "absolute":
+        return joint_attention(made)
+    return joint_masks(clean, shot, time) if apart else None
 
 
 def sample_of(rainy: Picture, clean: Picture, attention: Map, kinds: JointMasks | None) -> Batch:

@@ -5,7 +5,7 @@ import numpy as np
 from derain.train.degradations import dirt, jrsrd, masks, raindrops, snow, streaks
 from derain.train.degradations.camera import Noise
 from derain.train.degradations.compose import Shot, make
-from derain.train.degradations.joint_masks import joint_masks
+from derain.train.degradations.joint_masks import joint_attention, joint_masks
 
 CLEAN = np.linspace(0.2, 0.7, 48 * 48 * 3, dtype=np.float32).reshape(48, 48, 3)
 
@@ -46,19 +46,23 @@ def test_noise_is_no_rain() -> None:
     assert not from_noise.streaks.any()
 
 
-def test_masks_in_the_absolute_scale_are_those_of_the_attention_map() -> None:
-    shot = Shot((drops(), noise_streaks()))
-    wet = make(CLEAN, Shot((drops(),))).rainy.image
-    both = make(CLEAN, shot).rainy.image
-    got = joint_masks(CLEAN, shot, scale="absolute")
-    np.testing.assert_array_equal(got.streaks, masks.attention(both, wet))
-    alone = joint_masks(CLEAN, Shot((drops(),)), scale="absolute")
-    np.testing.assert_array_equal(alone.drops, make(CLEAN, Shot((drops(),))).rainy.attention)
+def test_in_the_absolute_scale_each_kind_is_marked_as_it_falls() -> None:
+    wet = make(CLEAN, Shot((drops(),)))
+    both = make(CLEAN, Shot((drops(), noise_streaks())))
+    got = joint_attention(both)
+    np.testing.assert_array_equal(got.drops, wet.rainy.attention)
+    np.testing.assert_array_equal(got.streaks, masks.attention(both.rainy.image, wet.rainy.image))
+    np.testing.assert_array_equal(np.maximum(*got), both.rainy.attention)
+    twice = joint_attention(make(CLEAN, Shot((noise_streaks(), noise_streaks()))))
+    assert twice.streaks.any() and not twice.drops.any()
+    dry = joint_attention(make(CLEAN, Shot(())))
+    assert not dry.drops.any() and dry.drops.shape == (48, 48)
 
 
 def test_dirt_is_with_what_sticks_to_the_lens_and_snow_with_what_falls() -> None:
     rng = np.random.default_rng(3)
     marks = dirt.sample(rng, 48, 48)
-    got = joint_masks(CLEAN, Shot((marks, snow.sample(rng, 48, 48))))
-    assert got.drops.any() and got.streaks.any()
+    shot = Shot((marks, snow.sample(rng, 48, 48)))
+    for got in (joint_masks(CLEAN, shot), joint_attention(make(CLEAN, shot))):
+        assert got.drops.any() and got.streaks.any()
     assert not joint_masks(CLEAN, Shot((marks,))).streaks.any()

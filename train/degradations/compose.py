@@ -1,13 +1,13 @@
 """Degradations one after another: a shot is scene, rain and camera in the order in which light meets them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from derain.train.degradations import camera, codec, dirt, jrsrd, raindrops, scratches, snow, streaks
-from derain.train.degradations.rain import Picture, Rainy, compared, dry
+from derain.train.degradations.rain import Map, Picture, Rainy, compared, dry
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,15 @@ class Shot:
 
 @dataclass(frozen=True)
 class Made:
-    """What came of a clean picture: `rainy`, and `clean`, its twin in the same light, (H, W, 3) float32."""
+    """What came of a clean picture: `rainy`, and `clean`, its twin in the same light, (H, W, 3) float32.
+
+    `kinds`: by the name of each kind of rain, where it fell, as soft as `Rainy.attention`, before lens and
+    light that came after.
+    """
 
     rainy: Rainy
     clean: Picture
+    kinds: Mapping[str, Map] = field(default_factory=dict)
 
 
 def kind_of(step: object) -> RainKind | ViewKind:
@@ -95,9 +100,13 @@ def make(clean: Picture, shot: Shot, time: float = 0.0) -> Made:
     for step in shot.steps:
         kind = kind_of(step)
         if isinstance(kind, RainKind):
-            made = Made(fall(made.rainy, kind.apply(made.rainy.image, step, time)), made.clean)
+            fallen = kind.apply(made.rainy.image, step, time)
+            kinds = {**made.kinds, kind.name: fallen.attention}
+            if kind.name in made.kinds:
+                kinds[kind.name] = np.maximum(made.kinds[kind.name], fallen.attention)
+            made = Made(fall(made.rainy, fallen), made.clean, kinds)
         else:
-            made = seen(made, kind, step, time, same_view)
+            made = replace(seen(made, kind, step, time, same_view), kinds=made.kinds)
             same_view = same_view and kind.both
     return made
 

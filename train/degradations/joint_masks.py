@@ -1,6 +1,7 @@
 """Drops and streaks of a shot marked apart: for DAiAM's two attention losses (2021, section 3.4), and for the
 two attention maps of our own networks."""
 
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,7 +15,10 @@ DROPS, STREAKS = ("raindrops", "dirt"), ("streaks", "jrsrd", "snow")
 
 Scale: TypeAlias = Literal["picture", "absolute"]
 """What 1 is in a soft mask: the largest difference in the picture (DAiAM), or one of a fixed size (ours)."""
-MARKS = {"picture": masks.daiam, "absolute": masks.attention}
+MARKS: Mapping[Scale, Callable[[Picture, Picture], Map]] = {
+    "picture": masks.daiam,
+    "absolute": masks.attention,
+}
 
 
 class JointMasks(NamedTuple):
@@ -24,15 +28,23 @@ class JointMasks(NamedTuple):
     streaks: Map
 
 
-def joint_masks(clean: Picture, shot: Shot, time: float = 0.0, scale: Scale = "picture") -> JointMasks:
-    """What each kind of rain changes in the shot over `clean` (H, W, 3) float32 in 0..1.
+def joint_masks(clean: Picture, shot: Shot, time: float = 0.0) -> JointMasks:
+    """What each kind of rain changes in the shot over `clean` (H, W, 3) in 0..1, in the picture's scale.
 
     The picture with all the rain is compared with that without the one kind, both seen in the same light and
     through the same lens; noise and codec are left out, as they are no rain.
     """
     seen = Shot(tuple(step for step in shot.steps if not apart(step)))
     made = make(clean, seen, time)
-    return JointMasks(*(mask_of(clean, seen, made, kinds, time, scale) for kinds in (DROPS, STREAKS)))
+    return JointMasks(*(mask_of(clean, seen, made, kinds, time) for kinds in (DROPS, STREAKS)))
+
+
+def joint_attention(made: Made) -> JointMasks:
+    """Where each kind of rain fell, in the absolute scale: what `joint_masks` finds out by making the picture
+    anew, but for lenses that blur it. (H, W) as there."""
+    nothing = np.zeros(made.clean.shape[:2], np.float32)
+    fallen = [[made.kinds[name] for name in names if name in made.kinds] for names in (DROPS, STREAKS)]
+    return JointMasks(*(np.maximum.reduce([nothing, *maps]) for maps in fallen))
 
 
 def apart(step: object) -> bool:
@@ -41,11 +53,11 @@ def apart(step: object) -> bool:
     return isinstance(kind, ViewKind) and not kind.both
 
 
-def mask_of(clean: Picture, shot: Shot, made: Made, kinds: tuple[str, ...], time: float, scale: Scale) -> Map:
+def mask_of(clean: Picture, shot: Shot, made: Made, kinds: tuple[str, ...], time: float) -> Map:
     """The mask of `kinds` in what came of the shot; rendered anew only where other rain falls too."""
     rest = tuple(step for step in shot.steps if kind_of(step).name not in kinds)
     if len(rest) == len(shot.steps):
         return np.zeros(clean.shape[:2], np.float32)
     wet = any(isinstance(kind_of(step), RainKind) for step in rest)
     without = make(clean, Shot(rest), time).rainy.image if wet else made.clean
-    return MARKS[scale](made.rainy.image, without)
+    return masks.daiam(made.rainy.image, without)

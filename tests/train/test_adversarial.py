@@ -301,15 +301,3 @@ def test_the_plain_gan_alone_has_nothing_that_asks_for_the_scene() -> None:
     right = total(generators_terms("water-gan", judge, (rainy, clean, clean)))
     wrong = total(generators_terms("water-gan", judge, (rainy, clean.flip(0), clean)))
     torch.testing.assert_close(right, wrong)
-
-
-@pytest.mark.slow
-def test_pix2pix_overfits_four_pairs_to_35_db() -> None:
-    torch.manual_seed(0)
-    network = Pix2Pix(0.25, dropout=0.0)
-    fit(network, steps=800, rate=2e-3, count=4)
-    fit(network, steps=400, rate=3e-4, count=4)
-    rainy, clean = pair(count=4)
-    with torch.no_grad():
-        error = (network(rainy).image - clean).square().mean()
-    assert float(-10 * error.log10()) >= 35

@@ -342,14 +342,3 @@ def test_two_players_learn_what_sets_the_pictures_apart() -> None:
         backward(terms)
         optimiser.step()
     assert judge(clean).logit.min().item() > judge(rainy).logit.max().item()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("build", [A, AA])
-def test_four_pairs_are_learnt_to_35_db(build: type[nn.Module]) -> None:
-    network, pairs = build(0.25), drops(4, 64)
-    for rate, steps in ((2e-3, 700), (5e-4, 700), (1e-4, 350)):
-        descend(network, steps, pairs, rate)
-    with torch.no_grad():
-        error = float((network(pairs[0]).image - pairs[1]).square().mean())
-    assert -10 * math.log10(error) >= 35

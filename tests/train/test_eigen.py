@@ -260,22 +260,6 @@ def test_a_few_steps_lower_the_loss(kind: type[Eigen2013]) -> None:
     assert loss.item() < 0.6 * first
 
 
-@pytest.mark.slow
-def test_four_pairs_are_learnt_by_heart_at_a_quarter_of_the_width() -> None:
-    rainy, clean = pairs(4, 32)
-    network = Eigen2013(0.25, deviation=0.1)
-    optimiser = torch.optim.AdamW(network.parameters(), 6e-3, weight_decay=0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, total_steps=1000)
-    for _ in range(1000):
-        optimiser.zero_grad()
-        torch.autograd.backward(losses.squared_error(network(rainy).image, clean))
-        optimiser.step()
-        schedule.step()
-    with torch.no_grad():
-        error = (network(rainy).image.clamp(0, 1) - clean).square().mean()
-    assert -10 * error.log10() > 35
-
-
 def test_the_halo_is_measured() -> None:
     assert receptive_radius(Eigen2013(SMALL).eval(), eigen.MULTIPLE_OF, limit=24) == eigen.HALO == 11
 

@@ -39,7 +39,8 @@ class Candidate:
         levels = zip(size.channels, size.encoder, size.decoder, strict=True)
         shape = "U" if len(size.channels) > 1 else "flat"
         told = ", ".join(f"{channels} ({down}+{up})" for channels, down, up in levels)
-        return f"cell {size.cell}, {shape} {told}, {size.block}"
+        last = "" if size.last == 3 else f", {size.last}x{size.last} last"
+        return f"cell {size.cell}, {shape} {told}, {size.block}{last}"
 
     def build(self) -> nn.Module:
         """As it is shipped, untrained: branches are folded."""
@@ -56,6 +57,8 @@ CANDIDATES = (
     Candidate("u4"),
     Candidate("u3", shape((32, 48, 96), (0, 1, 0), (1, 1, 2))),
     Candidate("cell8", shape((48, 80, 128), (1, 1, 0), (1, 2, 2), cell=8)),
+    Candidate("u3-last1", shape((32, 48, 96), (0, 1, 0), (1, 2, 2), last=1)),
+    Candidate("cell8-last1", shape((64, 112), (0, 1), (1, 2), cell=8, last=1)),
     Candidate("gated", shape((32, 48, 64, 96), (0, 1, 1, 0), (1, 2, 2, 2), block="gated")),
     Candidate("large-kernel", shape((32, 48, 64, 96), (1, 1, 1, 0), (1, 2, 2, 2), block="large-kernel")),
     Candidate("branched", {"block": "branched"}),

@@ -42,6 +42,11 @@ def test_pixels_of_dry_cells_are_the_rainy_ones_exactly() -> None:
     assert LEAST == NO_RAIN, "what is no rain to the network is none where rain is kept"
 
 
+def test_the_correction_may_be_of_one_cell_alone() -> None:
+    rainy = torch.rand(1, 3, 32, 32)
+    assert network(replace(TINY, last=1))(rainy).image.shape == rainy.shape
+
+
 def test_either_map_opens_the_gate() -> None:
     made = network()
     rainy = torch.rand(1, 3, 32, 32)
@@ -80,6 +85,8 @@ def test_sizes_are_told_by_what_is_wrong_with_them() -> None:
         Size((8,), (1,), (1,), block="round")
     with pytest.raises(ValueError, match="a number for each level"):
         Size((8, 8), (1,), (1, 1))
+    with pytest.raises(ValueError, match="last takes an odd number"):
+        Size((8,), (1,), (1,), last=2)
     with pytest.raises(ValueError, match="even number"):
         Size((8,), (1,), (1,), cell=3)
 

@@ -39,8 +39,8 @@ LEAST = 0.05
 class Size:
     """Of one network. `cell`: pixels a side that the finest level keeps as one. `channels` of each level,
     finest first, each half as fine as the one before; `encoder` and `decoder`: blocks of each level on the
-    way down and up, the deepest having both. `block`: of BLOCKS. `memory`: channels of each of both states, 0
-    for a network of single frames.
+    way down and up, the deepest having both. `block`: of BLOCKS. `last`: side of the kernel that gives the
+    correction. `memory`: channels of each of both states, 0 for a network of single frames.
     """
 
     channels: tuple[int, ...]
@@ -48,6 +48,7 @@ class Size:
     decoder: tuple[int, ...]
     cell: int = 4
     block: str = "plain"
+    last: int = 3
     memory: int = 0
 
     def __post_init__(self) -> None:
@@ -55,6 +56,8 @@ class Size:
             raise ValueError("channels, encoder and decoder give a number for each level")
         if self.cell < 2 or self.cell % 2:
             raise ValueError(f"cell takes an even number from 2 up, not {self.cell}")
+        if self.last < 1 or self.last % 2 == 0:
+            raise ValueError(f"last takes an odd number from 1 up, not {self.last}")
         if self.block not in BLOCKS:
             raise ValueError(f"block takes {', '.join(BLOCKS)}, not {self.block!r}")
 
@@ -114,7 +117,7 @@ class Realtime(nn.Module):
         levels = list(itertools.pairwise(channels))
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in levels)
         self.ups = nn.ModuleList(Up(b, a) for a, b in levels)
-        self.correction = nn.Conv2d(channels[0], 3 * cell**2, 3, padding=1)
+        self.correction = nn.Conv2d(channels[0], 3 * cell**2, size.last, padding=size.last // 2)
         self.maps = nn.Conv2d(channels[0], len(MAPS), 1)
         self.memory = Memory(channels[0], size.memory, cell) if size.memory else None
         self.state_shapes = ((size.memory, cell),) * (2 if size.memory else 0)

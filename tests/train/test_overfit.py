@@ -24,8 +24,9 @@ from derain.train.trainer import RunOptions, train
 FAILING = "water-gan"
 """Experiment 1, which its paper reports to fail."""
 SIDE = 64
-STEPS = {"eigen2013-patch": 2500, "attentive-gan-a": 2500, "spanet-ba": 2500}
 USUAL = 2000
+STEPS = {"eigen2013-patch": 2500, "attentive-gan-a": 2500, "attentive-gan-a-ad": 4000, "attentive-gan": 4000}
+"""Those that need more than their like; see `steps`."""
 ALONE = (
     "data.photos=[]",
     'data.pairs=["pairs"]',
@@ -37,6 +38,13 @@ ALONE = (
     'validation.pairs=["pairs"]',
     "train.batch=4",
 )
+
+
+def steps(name: str) -> int:
+    """Enough for 35 dB, and a little more."""
+    if name.startswith("spanet"):
+        return 2500
+    return STEPS.get(name, 1000 if "dam" in name or "daiam" in name else USUAL)
 
 
 def scene(number: int) -> npt.NDArray[np.float32]:
@@ -62,11 +70,11 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def learnt(name: str, data: Path, steps: int) -> tuple[Recipe, Path]:
+def learnt(name: str, data: Path, count: int) -> tuple[Recipe, Path]:
     """The recipe and the run folder of a network's small recipe on the four pairs alone."""
-    recipe = load_recipe(f"{name}-small", (*ALONE, f"train.steps={steps}"))
+    recipe = load_recipe(f"{name}-small", (*ALONE, f"train.steps={count}"))
     output = data / name
-    train(recipe, RunOptions(data, output, workers=0, log_every=50, checkpoint_every=steps))
+    train(recipe, RunOptions(data, output, workers=0, log_every=50, checkpoint_every=count))
     return recipe, output
 
 
@@ -87,7 +95,7 @@ def psnr(recipe: Recipe, output: Path, data: Path) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [entry.name for entry in NETWORKS if entry.name not in (FAILING, "glance")])
 def test_four_pairs_are_learnt_to_35_db(name: str, data: Path) -> None:
-    recipe, output = learnt(name, data, STEPS.get(name, USUAL))
+    recipe, output = learnt(name, data, steps(name))
     assert psnr(recipe, output, data) >= 35
 
 

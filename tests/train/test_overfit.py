@@ -31,6 +31,7 @@ STEPS = {
     "attentive-gan-a": 2500,
     "attentive-gan-a-ad": 4000,
     "spanet-bb": 4000,
+    "realtime-s-video": 3000,
 }
 """Those that need more than their like; see `steps`."""
 ALONE = (

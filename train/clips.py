@@ -141,7 +141,7 @@ class RainyClips(RainyPatches):
 
     def suits(self, found: Batch) -> bool:
         """Whether its first frame is one to choose."""
-        return super().suits(Batch(*(None if part is None else part[0] for part in found)))  # type: ignore[arg-type]
+        return super().suits(found.mapped(lambda part: part[0]))
 
 
 def patches_of(

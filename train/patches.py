@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +43,11 @@ class Batch(NamedTuple):
     mask: torch.Tensor
     drops: torch.Tensor | None = None
     streaks: torch.Tensor | None = None
+
+    def mapped(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        """With `change` of each tensor there is."""
+        drops, streaks = (None if part is None else change(part) for part in (self.drops, self.streaks))
+        return Batch(change(self.rainy), change(self.clean), change(self.mask), drops, streaks)
 
 
 def crop(rng: np.random.Generator, photo: npt.NDArray[np.uint8], size: int, data: DataRecipe) -> Picture:

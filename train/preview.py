@@ -49,7 +49,7 @@ def write_rgb(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
 def save_samples(state: State, batch: Batch, path: Path, maps: Sequence[str] = ("rain",)) -> None:
     """Rows of rainy, restored, clean and mask as one picture; then the attention maps, and what a patch
     discriminator takes for real (yellow) or not (blue), where there are any. `maps`: see Entry."""
-    first = Batch(*(None if t is None else t[:COLUMNS] for t in batch))  # type: ignore[arg-type]
+    first = batch.mapped(lambda t: t[:COLUMNS])
     shown = rows(state, first, maps)
     sheet = [captioned(to_pixels(pictures), caption) for caption, pictures in shown.items()]
     write_rgb(path, np.vstack(sheet))
@@ -61,7 +61,7 @@ def rows(state: State, batch: Batch, maps: Sequence[str] = ("rain",)) -> dict[st
     time, as memory is the training's."""
     device = next(state.average.parameters()).device
     found = [of_sample(state.average, rainy.to(device)) for rainy in batch.rainy]
-    batch = Batch(*(t if t is None or t.dim() == 4 else t[:, -1] for t in batch))  # type: ignore[arg-type]
+    batch = batch.mapped(lambda t: t if t.dim() == 4 else t[:, -1])
     restored = torch.cat([one.image[-1:] for one in found])
     shown = {"rainy": batch.rainy, "restored": restored, "clean": batch.clean, "mask": batch.mask}
     if found[0].attention is not None:

@@ -85,10 +85,7 @@ class Plan:
         """The batch on the device as pictures (N, c, P, P), the frames of a clip one after another; they lie
         in memory as the network's weights do."""
         form = torch.channels_last if self.recipe.train.channels_last else torch.contiguous_format
-        return Batch(*(
-            None if t is None else t.flatten(0, -4).to(self.device, memory_format=form, non_blocking=True)
-            for t in batch
-        ))  # type: ignore[arg-type]  # fmt: skip
+        return batch.mapped(lambda t: t.flatten(0, -4).to(self.device, memory_format=form, non_blocking=True))
 
     def clips(self, pictures: Tensor) -> Tensor:
         """The pictures of a batch as clips (N, T, c, P, P)."""

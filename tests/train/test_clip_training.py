@@ -112,7 +112,7 @@ def test_a_network_without_memory_takes_the_frames_as_pictures(data: Path) -> No
     batch = next(batches)
     one_by_one = replace(recipe, data=PHOTOS)
     other, its_plan, _ = begun(one_by_one, data)
-    flat = Batch(*(None if part is None else part.flatten(0, 1) for part in batch))  # type: ignore[arg-type]
+    flat = batch.mapped(lambda part: part.flatten(0, 1))
     (got,), (expected,) = step(state, plan, [batch]), step(other, its_plan, [flat])
     assert got == expected
     assert same(state.network.state_dict(), other.network.state_dict())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 EXPAND = 2
 """How many times as wide the gated and the large-kernel block are inside."""
@@ -87,6 +88,17 @@ def joined(wide: nn.Conv2d, point: nn.Conv2d) -> nn.Conv2d:
         one.weight[:, :, 1:2, 1:2] += point.weight
         one.bias.copy_(wide.bias + point.bias)
     return one
+
+
+class Up(nn.Module):
+    """1x1 convolution and 2x pixel shuffle."""
+
+    def __init__(self, deep: int, shallow: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(deep, shallow * 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.mix(x), 2)
 
 
 BLOCKS: Mapping[str, Callable[[int], nn.Module]] = {

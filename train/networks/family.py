@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain.engines.card import Tiling
-from derain.train.networks.blocks import BLOCKS
+from derain.train.networks.blocks import BLOCKS, Up
 from derain.train.networks.network import Entry, Restored
 from derain.train.networks.recurrent import States, no_memory
 
@@ -60,17 +60,6 @@ class Size:
             raise ValueError(f"last takes an odd number from 1 up, not {self.last}")
         if self.block not in BLOCKS:
             raise ValueError(f"block takes {', '.join(BLOCKS)}, not {self.block!r}")
-
-
-class Up(nn.Module):
-    """1x1 convolution and 2x pixel shuffle."""
-
-    def __init__(self, deep: int, shallow: int) -> None:
-        super().__init__()
-        self.mix = nn.Conv2d(deep, shallow * 4, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.mix(x), 2)
 
 
 def stacks(channels: tuple[int, ...], counts: tuple[int, ...], block: str) -> nn.ModuleList:

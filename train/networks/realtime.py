@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain.engines.card import Tiling
+from derain.train.networks.blocks import Plain, Up
 from derain.train.networks.network import Entry, Restored
 
 SHUFFLE = 4
@@ -28,31 +29,8 @@ class RealtimeSize:
     blocks: tuple[int, int, int] = (1, 1, 3)
 
 
-class Block(nn.Module):
-    """Two 3x3 convolutions and a residual sum."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.second(torch.relu(self.first(x))))
-
-
-class Up(nn.Module):
-    """1x1 convolution and 2x pixel shuffle."""
-
-    def __init__(self, deep: int, shallow: int) -> None:
-        super().__init__()
-        self.mix = nn.Conv2d(deep, shallow * 4, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.mix(x), 2)
-
-
 def stack(channels: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(Block(channels) for _ in range(count)))
+    return nn.Sequential(*(Plain(channels) for _ in range(count)))
 
 
 class Realtime(nn.Module):

@@ -1,0 +1,1 @@
+"""A device's memory, streams and events behind one seam: `seam.py` says what implementations keep to."""

@@ -24,8 +24,8 @@ class DeviceMemoryError(MemoryShortError):
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """`capability`: (major, minor). `driver`: the CUDA version it speaks, (13, 1) say. Both are (0, 0) of the host.
-    `memory`: bytes in all."""
+    """`capability`: (major, minor). `driver`: the CUDA version it speaks, (13, 1) say. Of the host both are
+    (0, 0). `memory`: bytes in all."""
 
     name: str
     capability: tuple[int, int]

@@ -14,6 +14,7 @@ from derain.benchmarks.evaluation.contest import Contestant, entrants, opened, p
 from derain.benchmarks.evaluation.outputs import Writer, check_apart, output_folder, reserve, safe, write
 from derain.benchmarks.evaluation.page import page
 from derain.benchmarks.evaluation.run import Measuring, SetResults
+from derain.benchmarks.evaluation.seeds import seeds_among
 from derain.benchmarks.evaluation.sets import CaseSet, Choice, check, find_all, named_clip, titled
 from derain.benchmarks.evaluation.shelf import Sample, Shelf, Show, contact_sheet
 from derain.benchmarks.evaluation.summary import Row, finite, summary
@@ -162,7 +163,8 @@ def command(
     PAIRS are folders in any published layout, or with rainy/ and clean/ inside, which may also hold clips:
     video files, or folders of numbered frames. A mask/ beside them says where the rain is; else it is where
     the two differ by more than 30 grey levels. A model is a shipped name or a .onnx file; MODEL@BACKEND gives
-    it a backend of its own. With --peers, one of theirs: "PReNet Rain100L", "A2Net".
+    it a backend of its own. With --peers, one of theirs: "PReNet Rain100L", "A2Net". Models whose
+    cards tell one recipe and several seeds are told together too: their mean, and how far they lie apart.
     """
     check_sheet(sheet)
     check_apart([path for path in (json_file, csv_file, html_file, sheet, folder) if path])
@@ -179,7 +181,8 @@ def command(
         ThreadPoolExecutor(4) as pool,
     ):
         check(sets)  # reads every picture, so a wrong model was told before
-        click.echo(header([one.label for one in models]))
+        together = [text for one in seeds_among(models) for text in (one.mean, one.deviation)]
+        click.echo(header([*(one.label for one in models), *together]))
         for one in sets:
             row, shown, worst = measure(one, models, wishes, made, pool.map)
             click.echo(table(row))

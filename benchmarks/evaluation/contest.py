@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from derain.benchmarks.evaluation.cases import Kind
 from derain.benchmarks.peers.critic import Critic
+from derain.engines.card import ModelCard
 from derain.engines.engine import Engine, EngineOptions, Pixels
 from derain.engines.errors import UsageError
 from derain.engines.registry import open_engine
@@ -43,6 +44,7 @@ class Contestant:
 
     `restore` is for pictures, each of which stands alone. `sequence`, of a recurrent network, gives a way to
     restore the frames of one clip after another, as `derain video` does; None where that is the same.
+    `card`: of a model file.
     """
 
     label: str
@@ -50,6 +52,7 @@ class Contestant:
     precision: str
     restore: Restore
     sequence: Callable[[], Restore] | None = None
+    card: ModelCard | None = None
 
     def begin(self, kind: Kind) -> Restore:
         """What restores the moments of a picture or of a clip, whose first has nothing before it."""
@@ -132,7 +135,7 @@ def opened(
 def contestant(label: str, engine: Engine) -> Contestant:
     """The network that `engine` runs, with a memory for clips where it is recurrent."""
     follow = partial(following, engine) if engine.states else None
-    return Contestant(label, engine.backend, engine.precision, Restorer(engine), follow)
+    return Contestant(label, engine.backend, engine.precision, Restorer(engine), follow, engine.card)
 
 
 def following(engine: Engine) -> Restore:

@@ -11,7 +11,7 @@ import cv2
 
 from derain.benchmarks.evaluation.page_table import PLACES, TITLES, Line, cell, number, pictures_table
 from derain.benchmarks.evaluation.shelf import ERROR_LEVELS, Sample
-from derain.benchmarks.evaluation.summary import COLUMNS, Row, as_rainy, models_of
+from derain.benchmarks.evaluation.summary import COLUMNS, Row, as_rainy, models_of, seeds_of
 from derain.engines.errors import DerainError
 from derain.train.evaluate import RGB
 
@@ -53,7 +53,7 @@ def fingerprint(text: str) -> str:
 
 
 def sets_table(rows: Sequence[Row]) -> Iterator[str]:
-    """Means: a line for the rainy pictures of each set and one for each model."""
+    """Means: a line for the rainy pictures of each set, one for each model, two where there are seeds."""
     flicker = any(row["clips"] for row in rows)
     heads = "".join(f'<th scope="col">{name}</th>' for name in (TITLES if flicker else TITLES[:-1]))
     yield (
@@ -66,6 +66,8 @@ def sets_table(rows: Sequence[Row]) -> Iterator[str]:
         for model in models_of(row):
             label = f"{model['model']} ({model['backend']} {model['precision']})"
             yield set_line(row, label, model, model["no_harm"], flicker)
+        for line in seeds_of(row):
+            yield set_line(row, line["model"], line, line.get("no_harm"), flicker)
     yield "</tbody></table>"
 
 

@@ -9,19 +9,22 @@ import numpy as np
 from derain.benchmarks.evaluation.contest import Contestant
 from derain.benchmarks.evaluation.figures import Figures, Harm, Result, average, counted, difference
 from derain.benchmarks.evaluation.run import SetResults
+from derain.benchmarks.evaluation.seeds import Seeds, seeds_among, together
 from derain.train.evaluate import Area
 
 Row = dict[str, Any]
 
 
 def summary(measured: SetResults, contestants: Sequence[Contestant]) -> Row:
-    """A set: its means, its cases, and under "against" those of the other models.
+    """A set: its means, its cases, under "against" those of the other models, under "seeds" the means over some
+    that differ by their seed alone.
 
     PSNR in dB, inf for equal pictures, nan for what there is none of.
     """
     kept = counted(measured.results)
     rainy = average([result.rainy for result in kept])
-    first, *others = contestants
+    groups = seeds_among(contestants)
+    models = [by_model(measured, one, index, kept, rainy) for index, one in enumerate(contestants)]
     return {
         "set": measured.name,
         "title": f"{measured.title} {measured.match}".strip(),
@@ -34,12 +37,10 @@ def summary(measured: SetResults, contestants: Sequence[Contestant]) -> Row:
         "rainy": asdict(rainy.score),
         "rainy_areas": areas(rainy),
         "rainy_flicker": rainy.flicker,
-        **by_model(measured, first, 0, kept, rainy),
-        "against": {
-            other.label: by_model(measured, other, index, kept, rainy)
-            for index, other in enumerate(others, 1)
-        },
-        "pictures": [picture(result, contestants) for result in measured.results],
+        **models[0],
+        "against": {model["model"]: model for model in models[1:]},
+        "seeds": together(groups, models),
+        "pictures": [picture(result, contestants, groups) for result in measured.results],
     }
 
 
@@ -78,7 +79,7 @@ def no_harm(harms: Sequence[Harm]) -> Row | None:
     }
 
 
-def picture(result: Result, contestants: Sequence[Contestant]) -> Row:
+def picture(result: Result, contestants: Sequence[Contestant], groups: Sequence[Seeds]) -> Row:
     """One case."""
     labels = [contestant.label for contestant in contestants]
     models = [
@@ -102,6 +103,7 @@ def picture(result: Result, contestants: Sequence[Contestant]) -> Row:
         "rainy_flicker": result.rainy.flicker,
         **models[0],
         "against": dict(zip(labels[1:], models[1:], strict=True)),
+        "seeds": together(groups, models),
     }
 
 
@@ -120,6 +122,11 @@ def finite(value: Any) -> Any:
 def models_of(row: Row) -> list[Row]:
     """Of a summary or one of its pictures: the first model's figures, then the others'."""
     return [row, *row["against"].values()]
+
+
+def seeds_of(row: Row) -> list[Row]:
+    """Of a summary or one of its pictures: for each group of seeds its means, then its deviations."""
+    return [line for group in row["seeds"] for line in (group, group["deviation"])]
 
 
 COLUMNS: tuple[tuple[str, Callable[[Row], Any]], ...] = (

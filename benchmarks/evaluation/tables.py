@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from derain.benchmarks.evaluation.summary import COLUMNS, Row, as_rainy, models_of
+from derain.benchmarks.evaluation.summary import COLUMNS, Row, as_rainy, models_of, seeds_of
 
 FORMS = ("7.2f", "7.4f", "9.2f", "9.4f", "+7.2f", "8.2f", "9.2f", "8.3f")
 CSV_HEADER = ("set", "picture", "kind", "frames", "rain_share", "model", *(name for name, _ in COLUMNS))
@@ -26,12 +26,14 @@ def width(labels: Sequence[str]) -> int:
 
 
 def table(row: Row) -> str:
-    """The printed lines of a set: the rainy means, each model's, and what they do to clean pictures."""
+    """The printed lines of a set: the rainy means, each model's, those over seeds, and what all of them do to
+    clean pictures."""
     models = models_of(row)
-    wide = width([model["model"] for model in models])
+    seeds = seeds_of(row)
+    wide = width([model["model"] for model in (*models, *seeds)])
     lines = [line(row["title"], str(row["pairs"]), f"{'rainy':{wide}}", as_rainy(row), gain=False)]
-    lines += [line("", "", f"{model['model']:{wide}}", model) for model in models]
-    lines += [harm(model) for model in models_of(row) if model["no_harm"]]
+    lines += [line("", "", f"{model['model']:{wide}}", model) for model in (*models, *seeds)]
+    lines += [harm(model) for model in (*models, *row["seeds"]) if model.get("no_harm")]
     if row["dry"] and row["dry"] < row["pairs"]:
         lines.append(
             f"    {row['dry']} of them have no rain: they count for clean pictures, not for the means"
@@ -59,12 +61,13 @@ def harm(model: Row) -> str:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """A line for each case and each of rainy and the models; inf for equal pictures, empty for no figure."""
+    """A line for each case and each of rainy, the models, mean and deviation of seeds; inf for equal pictures,
+    empty for no figure."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADER)
     for row in rows:
-        names = ["rainy", *(model["model"] for model in models_of(row))]
+        names = ["rainy", *(model["model"] for model in (*models_of(row), *seeds_of(row)))]
         for picture in row["pictures"]:
             case = [
                 row["set"],
@@ -73,7 +76,8 @@ def as_csv(rows: Sequence[Row]) -> str:
                 picture["frames"],
                 cell(picture["rain_share"]),
             ]
-            for name, figures in zip(names, [as_rainy(picture), *models_of(picture)], strict=True):
+            lines = [as_rainy(picture), *models_of(picture), *seeds_of(picture)]
+            for name, figures in zip(names, lines, strict=True):
                 writer.writerow([*case, name, *(cell(value(figures)) for _, value in COLUMNS)])
     return text.getvalue()
 

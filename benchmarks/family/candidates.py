@@ -54,15 +54,15 @@ def shape(
 
 
 CANDIDATES = (
-    Candidate("u4"),
-    Candidate("u3", shape((32, 48, 96), (0, 1, 0), (1, 1, 2))),
-    Candidate("cell8", shape((48, 80, 128), (1, 1, 0), (1, 2, 2), cell=8)),
-    Candidate("u3-last1", shape((32, 48, 96), (0, 1, 0), (1, 2, 2), last=1)),
-    Candidate("cell8-last1", shape((64, 112), (0, 1), (1, 2), cell=8, last=1)),
-    Candidate("gated", shape((32, 48, 64, 96), (0, 1, 1, 0), (1, 2, 2, 2), block="gated")),
+    Candidate("u3", shape((32, 48, 72), (0, 1, 0), (1, 1, 2), last=1)),
+    Candidate("u3-thin", shape((24, 48, 96), (0, 1, 0), (1, 1, 2), last=1)),
+    Candidate("u3-last3", shape((24, 48, 72), (0, 1, 0), (1, 1, 2))),
+    Candidate("u4", shape((24, 48, 72, 112), (0, 1, 1, 0), (1, 1, 1, 2), last=1)),
+    Candidate("cell8", shape((48, 112), (0, 1), (1, 2), cell=8, last=1)),
+    Candidate("gated", shape((32, 48, 64, 96), (0, 2, 2, 0), (1, 2, 2, 3), block="gated")),
     Candidate("large-kernel", shape((32, 48, 64, 96), (1, 1, 1, 0), (1, 2, 2, 2), block="large-kernel")),
-    Candidate("branched", {"block": "branched"}),
-    Candidate("flat", shape((32,), (0,), (4,))),
+    Candidate("branched", shape((32, 48, 72), (0, 1, 0), (1, 1, 2), block="branched", last=1)),
+    Candidate("flat", shape((24,), (0,), (4,), last=1)),
 )
 """The first is `realtime-s` itself. The numbers of levels and blocks are those that make times alike."""
 

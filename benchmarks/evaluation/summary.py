@@ -16,8 +16,8 @@ Row = dict[str, Any]
 
 
 def summary(measured: SetResults, contestants: Sequence[Contestant]) -> Row:
-    """A set: its means, its cases, under "against" those of the other models, under "seeds" the means over some
-    that differ by their seed alone.
+    """A set: its means, its cases, under "against" those of the other models, under "seeds" the means of
+    models that differ by their seed alone.
 
     PSNR in dB, inf for equal pictures, nan for what there is none of.
     """

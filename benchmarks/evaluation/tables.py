@@ -61,8 +61,8 @@ def harm(model: Row) -> str:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """A line for each case and each of rainy, the models, mean and deviation of seeds; inf for equal pictures,
-    empty for no figure."""
+    """A line for each case and each of rainy, the models, mean and deviation of seeds; inf for equal
+    pictures, empty for no figure."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADER)

@@ -1,11 +1,13 @@
 """What a recurrent network remembers from frame to frame, whole or in tiles."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
-from derain.engines.engine import States
-from derain.engines.modelfile import StateSpec
+from derain.engines.engine import Engine, Pixels, Scores, States
+from derain.engines.errors import MemoryShortError
+from derain.engines.flight import Held, Holder
 from derain.pipeline.tiling import Tile, TilePlan
 
 
@@ -14,13 +16,16 @@ class Memory:
 
     `sequence`: False where each picture stands alone, so that states are always zero and none is kept.
     States are written beside those that are read and take their place when a frame is done (`turn`): tiles
-    read what the frame before left around them, and a frame that failed can be tried again.
+    read what the frame before left around them, and a frame that failed can be tried again. Those of whole
+    frames stay with the engine where it can hold them.
     """
 
-    def __init__(self, specs: Sequence[StateSpec], sequence: bool) -> None:
-        self._specs = specs
-        self._sequence = sequence and bool(specs)
+    def __init__(self, engine: Engine, sequence: bool) -> None:
+        self._engine = engine
+        self._specs = engine.states
+        self._sequence = sequence and bool(engine.states)
         self._size = (0, 0)
+        self._held: Held | None = None
         self._kept: States = ()
         self._parts: States = ()
 
@@ -34,9 +39,37 @@ class Memory:
         self._parts = ()
         if self._sequence and self._size != (plan.height, plan.width):
             self._size = (plan.height, plan.width)
-            self._kept = self._make(1, *plan.padded)
+            self._begin(plan)
+        elif self._held is not None and not plan.whole:
+            self._kept = [(state, np.zeros_like(state)) for state in self._held.read()]
+            self._let_go()
 
-    def take(self, plan: TilePlan, tiles: Sequence[Tile]) -> States:
+    def infer(
+        self, plan: TilePlan, tiles: Sequence[Tile], batch: Pixels, out: Pixels, scores: Scores | None
+    ) -> None:
+        """Has the engine restore what `tiles` read, with what is remembered of them."""
+        if self._held is not None:
+            self._held.infer(batch, out, scores)
+        else:
+            self._engine.infer(batch, out, self._take(plan, tiles), scores)
+            self._keep(plan, tiles)
+
+    def _begin(self, plan: TilePlan) -> None:
+        """Nothing is remembered of frames of that size."""
+        self._let_go()
+        self._kept = ()
+        if plan.whole and isinstance(self._engine, Holder):
+            with suppress(MemoryShortError):  # there is the host's memory
+                self._held = self._engine.hold(1, *plan.padded)
+                return
+        self._kept = self._make(1, *plan.padded)
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def _take(self, plan: TilePlan, tiles: Sequence[Tile]) -> States:
         """What the engine is called with for `tiles`."""
         if self._sequence and plan.whole:
             return self._kept
@@ -48,7 +81,7 @@ class Memory:
                     part[...] = plan.state_read(whole[0], tile, spec.scale)
         return self._parts
 
-    def keep(self, plan: TilePlan, tiles: Sequence[Tile]) -> None:
+    def _keep(self, plan: TilePlan, tiles: Sequence[Tile]) -> None:
         """Remembers what the engine has written for `tiles`."""
         if self._sequence and not plan.whole:
             for spec, (_, whole), (_, parts) in zip(self._specs, self._kept, self._parts, strict=True):
@@ -57,10 +90,14 @@ class Memory:
 
     def turn(self) -> None:
         """The frame is done: what was written is read for the next."""
+        if self._held is not None:
+            self._held.turn()
         self._kept = [(written, read) for read, written in self._kept]
 
     def reset(self) -> None:
         """Forgets all frames so far."""
+        if self._held is not None:
+            self._held.reset()
         for read, _ in self._kept:
             read.fill(0)
 

@@ -62,7 +62,7 @@ class Restorer:
         self.strength = strength
         self._tile = tile
         self._batch = batch
-        self._memory = Memory(engine.states, sequence)
+        self._memory = Memory(engine, sequence)
         self._limit: int | None = None
         self._scores: Scores | None = None
         self._skipped = 0
@@ -142,9 +142,7 @@ class Restorer:
         self._skipped = 0
         scores = self._score_room(1, *plan.padded)
         if plan.aligned and pixels.flags.c_contiguous:
-            self.engine.infer(
-                pixels[np.newaxis], out[np.newaxis], self._memory.take(plan, plan.tiles), scores
-            )
+            self._memory.infer(plan, plan.tiles, pixels[np.newaxis], out[np.newaxis], scores)
         else:
             self._infer_tiles(pixels, out, scores, dry)
         if scores is not None:
@@ -152,7 +150,7 @@ class Restorer:
             self._scores = scores[0, : -(-plan.height // scale), : -(-plan.width // scale)]
 
     def _infer_tiles(self, pixels: Pixels, out: Pixels, scores: Scores | None, dry: Skip | None) -> None:
-        plan, memory = self._plan, self._memory
+        plan = self._plan
         self._make_buffers()
         wanted = self._leave(pixels, out, dry)
         last = max(len(wanted) - self._batch, 0)
@@ -161,8 +159,7 @@ class Restorer:
             tiles = wanted[min(start, last) : start + self._batch]
             for tile, read in zip(tiles, self._rainy, strict=True):
                 plan.read(pixels, tile, read)
-            self.engine.infer(self._rainy, self._restored, memory.take(plan, tiles), self._part_scores)
-            memory.keep(plan, tiles)
+            self._memory.infer(plan, tiles, self._rainy, self._restored, self._part_scores)
             self._keep_scores(tiles, scores)
             for tile, restored in zip(tiles, self._restored, strict=True):
                 plan.write(restored, tile, out)

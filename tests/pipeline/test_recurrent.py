@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnx_models
 import pytest
 from fakes import FakeSink, FakeSource, negative
+from holding_engine import HoldingEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,6 +162,48 @@ def test_what_is_remembered_outlives_short_memory(engine: Engine) -> None:
         restored.append(restorer(picture))
     assert restorer.plan is not None and not restorer.plan.whole
     assert near(np.stack(restored), follow(engine, clip))
+
+
+@pytest.mark.parametrize("size", [(22, 30), (61, 45)])
+def test_an_engine_that_holds_states_gets_none_from_the_host(engine: Engine, size: tuple[int, int]) -> None:
+    """(22, 30) is no multiple of what the network takes: the frame is padded."""
+    holding = HoldingEngine(engine)
+    assert near(follow(holding, frames(*size)), follow(engine, frames(*size)))
+    assert (holding.opened, holding.given) == (1, 0)
+
+
+def test_held_states_begin_anew_at_a_reset_and_at_another_size(engine: Engine) -> None:
+    holding = HoldingEngine(engine)
+    restorer = Restorer(holding, sequence=True)
+    clip, small = frames(22, 30), frames(12, 30)
+    first = restorer(clip[0])
+    assert not near(first, restorer(clip[0]))
+    restorer.reset()
+    assert np.array_equal(restorer(clip[0]), first)
+    assert np.array_equal(restorer(small[0]), Restorer(engine)(small[0]))
+    assert np.array_equal(restorer(clip[0]), first)
+    assert (holding.opened, holding.closed) == (3, 2)
+
+
+def test_what_is_held_goes_on_in_tiles_where_memory_is_short(engine: Engine) -> None:
+    clip, holding = frames(61, 45), HoldingEngine(engine)
+    restorer = Restorer(holding, sequence=True)
+    restored = []
+    for number, picture in enumerate(clip):
+        holding.most = 32 if number > 2 else 1000
+        restored.append(restorer(picture))
+    assert restorer.plan is not None and not restorer.plan.whole
+    assert near(np.stack(restored), follow(engine, clip))
+    assert (holding.opened, holding.closed) == (1, 1)
+
+
+@pytest.mark.parametrize("options", [{"tile": 24}, {}])
+def test_states_lie_on_the_host_for_tiles_and_where_the_device_has_no_room(
+    engine: Engine, options: dict[str, Any]
+) -> None:
+    holding = HoldingEngine(engine, room=bool(options))
+    assert near(follow(holding, frames(61, 45), **options), follow(engine, frames(61, 45)))
+    assert holding.opened == 0 and holding.given
 
 
 def test_a_run_without_memory_counts_no_resets() -> None:

@@ -46,6 +46,14 @@ class GraphEngine(ABC):
         scores: Scores | None = None,
     ) -> Pixels:
         """Restores `batch`, see Engine; neither `batch` nor the result is copied on the way."""
+        batch, out, scores = self._checked(batch, out, states, scores)
+        self._run(batch, out, states, scores)
+        return out
+
+    def _checked(
+        self, batch: Pixels, out: Pixels | None, states: States, scores: Scores | None
+    ) -> tuple[Pixels, Pixels, Scores | None]:
+        """What `_run` takes, made where it was left out; raises DerainError where anything does not fit."""
         if not self._open:
             raise DerainError(f"the engine of the model {self.card.name!r} is closed; open a new one")
         self._check_batch(batch)
@@ -57,8 +65,7 @@ class GraphEngine(ABC):
             self._check_scores(scores, batch)
         elif self.gives_scores:
             scores = np.empty(self._score_shape(batch), np.float32)
-        self._run(np.require(batch, requirements=["C", "W"]), out, states, scores)
-        return out
+        return np.require(batch, requirements=["C", "W"]), out, scores
 
     def close(self) -> None:
         """Frees the runtime; a second call does nothing."""

@@ -3,12 +3,12 @@
 import importlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from derain.engines import models, precision
 from derain.engines.engine import Engine, EngineOptions
-from derain.engines.errors import DerainError, UsageError
+from derain.engines.errors import DerainError, MemoryShortError, UsageError
 from derain.engines.maps import check_maps
 from derain.engines.modelfile import ModelFile, open_model
 
@@ -47,6 +47,11 @@ BACKENDS: tuple[Backend, ...] = (
 )
 """In the order in which "auto" tries them: the fastest first."""
 
+ON_CPU = ("openvino", "onnxruntime")
+"""Those that "cpu" stands for, in the same order."""
+ALIKE_ON_CPU = ("auto", "fp32", "int8")
+"""Precisions that mean the same wherever a network runs."""
+
 
 @dataclass(frozen=True)
 class BackendStatus:
@@ -70,7 +75,8 @@ def open_engine(model: str | Path, options: EngineOptions = EngineOptions()) -> 
     """Opens `model` (a shipped name, "auto" for the default, or a path to a .onnx file), ready to run.
 
     With the precision "auto" its INT8 file is taken where that is faster, see `precision.choose`.
-    With the backend "auto" the first that opens is taken, and the log tells why others were not.
+    With the backend "auto" the first that opens is taken, with "cpu" the first of those on the CPU, and the
+    log tells why others were not. Where a device has no memory left, the CPU is taken whatever was asked for.
     Raises UsageError for a bad model or option, DerainError where no backend opens it.
     """
     candidates = _candidates(options.backend)
@@ -84,19 +90,39 @@ def open_engine(model: str | Path, options: EngineOptions = EngineOptions()) -> 
         except DerainError as error:
             refusals.append((backend, error))
         else:
-            for refused, reason in refusals:
-                log.warning("backend %s not taken: %s", refused.name, reason)
+            _tell(refusals)
             engine.precision_reason = chosen.why
             return engine
+    if any(isinstance(error, MemoryShortError) and one.name not in ON_CPU for one, error in refusals):
+        _tell(refusals)
+        return open_on_cpu(model, options)
     raise _refused(file, refusals)
+
+
+def open_on_cpu(model: str | Path, options: EngineOptions) -> Engine:
+    """Opens `model` on the CPU, whatever backend `options` name."""
+    return open_engine(model, on_cpu(options))
+
+
+def on_cpu(options: EngineOptions) -> EngineOptions:
+    """`options` for the CPU: in their precision where it is one of ALIKE_ON_CPU, else in its own."""
+    precision = options.precision if options.precision in ALIKE_ON_CPU else "auto"
+    return replace(options, backend="cpu", precision=precision)
+
+
+def _tell(refusals: list[tuple[Backend, DerainError]]) -> None:
+    for refused, reason in refusals:
+        log.warning("backend %s not taken: %s", refused.name, reason)
 
 
 def _candidates(name: str) -> tuple[Backend, ...]:
     if name == "auto":
         return BACKENDS
+    if name == "cpu":
+        return tuple(backend for backend in BACKENDS if backend.name in ON_CPU)
     chosen = tuple(backend for backend in BACKENDS if backend.name == name)
     if not chosen:
-        known = ", ".join(["auto", *(backend.name for backend in BACKENDS)])
+        known = ", ".join(["auto", "cpu", *(backend.name for backend in BACKENDS)])
         raise UsageError(f"there is no backend {name!r}; the backends are {known}")
     return chosen
 

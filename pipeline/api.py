@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from derain.engines.card import ModelCard
-from derain.engines.engine import EngineOptions, Pixels
+from derain.engines.engine import Engine, EngineOptions, Pixels
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.registry import open_engine
 from derain.pipeline.bypass import Bypass, BypassChoice, Watch, check_bypass, looks_for_rain, open_watch
@@ -21,6 +21,7 @@ from derain.pipeline.continuity import Continuity
 from derain.pipeline.frame import Frame
 from derain.pipeline.images import Image
 from derain.pipeline.restore import Restorer, TileChoice, attention_of, check_strength, rgb_of
+from derain.pipeline.shortage import OnCpu
 from derain.pipeline.sources.file import FileSource
 
 
@@ -76,7 +77,8 @@ class Derainer:
         chosen = open_chosen(model, self._options, pace, tile)
         self._stack.enter_context(chosen.engine)
         self._model, self.model_reason = chosen.path, chosen.why
-        self._restorers["uint8"] = Restorer(chosen.engine, tile, strength)
+        self._spares: dict[str, OnCpu] = {}
+        self._restorers["uint8"] = self._made("uint8", chosen.engine)
 
     @property
     def card(self) -> ModelCard:
@@ -185,7 +187,7 @@ class Derainer:
     def _follower(self, dtype: str, rate: Fraction | None) -> Restorer | Bypass:
         """What restores frames of `dtype` that follow one another."""
         engine = self._restorer(dtype).engine
-        restorer = Restorer(engine, self._tile, self._strength, sequence=True)
+        restorer = self._made(dtype, engine, sequence=True)
         if not engine.gives_scores:
             return restorer
         if dtype not in self._watches:
@@ -199,8 +201,15 @@ class Derainer:
             raise DerainError("this derainer was closed")
         if dtype not in self._restorers:
             engine = self._stack.enter_context(open_engine(self._model, replace(self._options, dtype=dtype)))
-            self._restorers[dtype] = Restorer(engine, self._tile, self._strength)
+            self._restorers[dtype] = self._made(dtype, engine)
         return self._restorers[dtype]
+
+    def _made(self, dtype: str, engine: Engine, sequence: bool = False) -> Restorer:
+        """A restorer of pixels of `dtype` with `engine`; all of one dtype share what goes on for it."""
+        if dtype not in self._spares:
+            self._spares[dtype] = OnCpu(self._model, replace(self._options, dtype=dtype), self._stack)
+        spare = self._spares[dtype]
+        return Restorer(engine, self._tile, self._strength, sequence=sequence, spare=spare)
 
     def close(self) -> None:
         """Frees the network; a second call does nothing."""

@@ -6,9 +6,11 @@ dry, and every so often whatever it finds, the network runs and has the last wor
 network does not find dry ends the stretch. Without a glance the network itself looks twice a second.
 """
 
+from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -19,8 +21,10 @@ import numpy.typing as npt
 from derain.engines import models
 from derain.engines.engine import Engine, EngineOptions, Pixels
 from derain.engines.errors import UsageError
+from derain.engines.flight import Ticket
 from derain.engines.modelfile import open_model
 from derain.pipeline.bypass_tiles import DryTiles
+from derain.pipeline.flying import Landing
 from derain.pipeline.glance import Glance, Lessons, Levels, open_glance
 from derain.pipeline.metrics import Rain
 from derain.pipeline.rain import RainMeter, is_dry, score_of
@@ -92,6 +96,7 @@ class Bypass:
         self._every = max(1, round((rate or USUAL_RATE) * Fraction(LOOK if self._glance is None else CHECK)))
         self._lessons = None if self._glance is None else Lessons(self._glance)
         self._tiles = None if self._glance is None else DryTiles(self._glance, self._every)
+        self._flying: deque[Ticket] = deque()
         self.reset()
 
     @property
@@ -101,6 +106,7 @@ class Bypass:
 
     def reset(self) -> None:
         """What comes next does not follow what came: it is judged anew, and a recurrent network forgets."""
+        self._land()
         self._restorer.reset()
         self._dry = 0
         self._weight = 1.0
@@ -113,6 +119,7 @@ class Bypass:
     def __call__(self, pixels: Pixels) -> Pixels:
         """Restores `pixels` as the restorer does; gives themselves, not a copy, where they are left as they
         are and no attention map is to come with them."""
+        self._land()
         if self._dry < SETTLE:
             return self._restored(pixels)
         self._unseen += 1
@@ -120,6 +127,37 @@ class Bypass:
             self._meter.passed()
             return untouched(pixels, self._restorer.engine.channels)
         return self._asked(pixels)
+
+    @property
+    def in_flight(self) -> int:
+        """See Starter."""
+        return self._restorer.in_flight
+
+    def start(self, pixels: Pixels) -> Ticket:
+        """Begins to restore `pixels`; what comes out is what a call gives.
+
+        A frame goes ahead of what is said of those in flight where the network runs on it whatever that is.
+        """
+        while self._flying and self._dry + len(self._flying) >= SETTLE:
+            self._flying[0].wait()
+        plan = self._restorer.plan
+        if plan is None or not plan.whole or self._dry >= SETTLE:
+            out = self(pixels)
+            return Landing(lambda: out)
+        begun = self._restorer.start(pixels)
+        ticket = Landing(partial(self._landed, pixels, begun))
+        self._flying.append(ticket)
+        return ticket
+
+    def _land(self) -> None:
+        """Waits for all frames in flight."""
+        while self._flying:
+            self._flying[0].wait()
+
+    def _landed(self, pixels: Pixels, begun: Ticket) -> Pixels:
+        """What a frame in flight, the first of them, comes out as."""
+        self._flying.popleft()
+        return self._judged(pixels, begun.wait())
 
     def _looks_dry(self, pixels: Pixels) -> bool:
         """What the glance says; True where there is none."""
@@ -152,10 +190,13 @@ class Bypass:
 
     def _restored(self, pixels: Pixels) -> Pixels:
         tiles = self._tiles
-        restored = self._restorer(pixels, dry=None if tiles is None else tiles.of(pixels))
+        return self._judged(pixels, self._restorer(pixels, dry=None if tiles is None else tiles.of(pixels)))
+
+    def _judged(self, pixels: Pixels, restored: Pixels) -> Pixels:
+        """What comes out of a frame that the network ran on, counted by what it saw in it."""
         dry = is_dry(self._meter.restored(), self._restorer.engine.card)
-        if tiles is not None:
-            tiles.heard(self._restorer)
+        if self._tiles is not None:
+            self._tiles.heard(self._restorer)
         self._count(pixels, dry)
         return self._faded(pixels, restored)
 

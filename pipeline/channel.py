@@ -31,6 +31,11 @@ class Channel(Generic[T]):
             self._items.append(item)
             self._changed.notify_all()
 
+    @property
+    def waiting(self) -> int:
+        """How many items are inside now."""
+        return len(self._items)
+
     def finish(self) -> None:
         """No more items come; the consumer gets those already here and then the end."""
         with self._changed:

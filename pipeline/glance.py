@@ -11,6 +11,7 @@ from derain.engines import models
 from derain.engines.engine import Engine, EngineOptions, Pixels, Scores
 from derain.engines.registry import open_engine
 from derain.pipeline.restore import Restorer
+from derain.pipeline.shortage import OnCpu, Spare, no_spare
 
 Levels = npt.NDArray[np.float64]
 """Scores of one picture, or of several tiles."""
@@ -37,15 +38,15 @@ def open_glance(options: EngineOptions, stack: ExitStack) -> "Glance | None":
         return None
     # What is asked of the network does not hold for the glance, which has one precision and one map.
     own = replace(options, precision="auto", attention=False, scores=True, keep=())
-    return Glance(stack.enter_context(open_engine(path, own)))
+    return Glance(stack.enter_context(open_engine(path, own)), OnCpu(path, own, stack))
 
 
 class Glance:
     """An engine whose attention map is all that is wanted of it; whoever opened it closes it."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, spare: Spare = no_spare) -> None:
         self.scale, self.dry_below = engine.card.attention_scale, engine.card.dry_below
-        self._restorer = Restorer(engine)
+        self._restorer = Restorer(engine, spare=spare)
         self._out: Pixels | None = None
 
     def __call__(self, pixels: Pixels) -> Scores:

@@ -39,6 +39,7 @@ from derain.pipeline.restore import (
     rgb_of,
 )
 from derain.pipeline.runner import Compose, Output, Report, restored_only, run
+from derain.pipeline.shortage import OnCpu
 from derain.pipeline.sinks.file import FileSink
 from derain.pipeline.source import StreamInfo
 from derain.pipeline.sources.file import FileSource
@@ -99,7 +100,8 @@ def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
         options = engine_options(job, source.info)
         chosen = open_chosen(job.model, options, pace_of(source.info), job.tile)
         engine = stack.enter_context(chosen.engine)
-        restorer = Restorer(engine, job.tile, job.strength, sequence=True)
+        spare = OnCpu(chosen.path, options, stack)
+        restorer = Restorer(engine, job.tile, job.strength, sequence=True, spare=spare)
         watch = open_watch(job.bypass, engine, options, stack)
         facts = gather(job, source, engine, chosen.why, watch)
         teller.start(facts)

@@ -1,14 +1,17 @@
 """What a recurrent network remembers from frame to frame, whole or in tiles."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
 
 from derain.engines.engine import Engine, Pixels, Scores, States
-from derain.engines.errors import MemoryShortError
+from derain.engines.errors import DerainError, MemoryShortError
 from derain.engines.flight import Held, Holder
 from derain.pipeline.tiling import Tile, TilePlan
+
+log = logging.getLogger(__name__)
 
 
 class Memory:
@@ -40,9 +43,17 @@ class Memory:
         if self._sequence and self._size != (plan.height, plan.width):
             self._size = (plan.height, plan.width)
             self._begin(plan)
-        elif self._held is not None and not plan.whole:
-            self._kept = [(state, np.zeros_like(state)) for state in self._held.read()]
-            self._let_go()
+        elif not plan.whole:
+            self._fetch()
+
+    def exchange(self, engine: Engine) -> None:
+        """`engine` goes on with what is remembered; anew where the one before does not give that back."""
+        try:
+            self._fetch()
+        except DerainError as error:
+            log.warning("%s begins anew: what it remembered is lost (%s)", engine.card.name, error)
+            self._size = (0, 0)
+        self._engine = engine
 
     def infer(
         self, plan: TilePlan, tiles: Sequence[Tile], batch: Pixels, out: Pixels, scores: Scores | None
@@ -63,6 +74,12 @@ class Memory:
                 self._held = self._engine.hold(1, *plan.padded)
                 return
         self._kept = self._make(1, *plan.padded)
+
+    def _fetch(self) -> None:
+        """Takes what the engine holds to the host's memory."""
+        if self._held is not None:
+            self._kept = [(state, np.zeros_like(state)) for state in self._held.read()]
+            self._let_go()
 
     def _let_go(self) -> None:
         if self._held is not None:

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,8 +13,10 @@ from typing import Protocol, TypeAlias
 
 from derain.engines.engine import Pixels
 from derain.engines.errors import DerainError
+from derain.engines.flight import Ticket
 from derain.pipeline.channel import CancelledError, Channel
 from derain.pipeline.continuity import Continuity
+from derain.pipeline.flying import Landing, Starter
 from derain.pipeline.frame import Frame
 from derain.pipeline.metrics import Metrics, Rain, Snapshot, StageTimes
 from derain.pipeline.sink import Sink
@@ -101,6 +104,15 @@ class _Decoded:
 
 
 @dataclass(frozen=True)
+class _Started:
+    """`spent`: seconds at work on it so far."""
+
+    item: _Decoded
+    ticket: Ticket
+    spent: float
+
+
+@dataclass(frozen=True)
 class _Restored:
     frame: Frame
     pixels: Pixels
@@ -119,6 +131,7 @@ def run(
 ) -> Report:
     """Restores every frame of `source` into every one of `outputs` and publishes them.
 
+    A `restorer` that is a Starter has as many frames in flight as it takes and as are there.
     `tell` is called in the calling thread about ten times a second. `forget`, of a restorer that remembers
     frames: called before one that does not follow those before it (see Continuity). `judge`, of one that says
     where rain is: is then reset too. The caller opens and closes source, restorer and sinks. On a failure
@@ -170,6 +183,7 @@ class _Run:
         judge: Judge | None = None,
     ) -> None:
         self._source, self._restorer, self._outputs, self._metrics = source, restorer, outputs, metrics
+        self._starter = restorer if isinstance(restorer, Starter) else None
         self._forget, self._judge = forget, judge
         self._resets, self._continuity = 0, Continuity()
         self._decoded: Channel[_Decoded] = Channel(CAPACITY)
@@ -221,14 +235,38 @@ class _Run:
         self._decoded.finish()
 
     def _restore(self) -> None:
-        meter = self._metrics.stages["restore"]
-        for item in meter.wait.each(self._decoded):
-            with meter.work.measure():
-                self._follow(item.frame)
-                pixels = self._restorer(item.frame.pixels)
-            with meter.wait.measure():
-                self._restored.put(_Restored(item.frame, pixels, item.at))
+        flying: deque[_Started] = deque()
+        for item in self._metrics.stages["restore"].wait.each(self._decoded):
+            flying.append(self._begin(item))
+            # A frame of a live source does not wait for the next one to be decoded.
+            while flying and (len(flying) >= self._in_flight or not self._decoded.waiting):
+                self._hand_on(flying.popleft())
+        while flying:
+            self._hand_on(flying.popleft())
         self._restored.finish()
+
+    @property
+    def _in_flight(self) -> int:
+        """How many frames may be in flight; an engine that takes another's place may take more or less."""
+        return 1 if self._starter is None else self._starter.in_flight
+
+    def _begin(self, item: _Decoded) -> _Started:
+        began = time.perf_counter()
+        self._follow(item.frame)
+        pixels = item.frame.pixels
+        ticket: Ticket = Landing(lambda: self._restorer(pixels))
+        if self._starter is not None and self._starter.in_flight > 1:
+            ticket = self._starter.start(pixels)
+        return _Started(item, ticket, time.perf_counter() - began)
+
+    def _hand_on(self, started: _Started) -> None:
+        """Waits for a frame and passes it to the next stage."""
+        meter = self._metrics.stages["restore"]
+        began, item = time.perf_counter(), started.item
+        pixels = started.ticket.wait()
+        meter.work.record(started.spent + time.perf_counter() - began)
+        with meter.wait.measure():
+            self._restored.put(_Restored(item.frame, pixels, item.at))
 
     def _follow(self, frame: Frame) -> None:
         """Lets those who look at earlier frames know where `frame` does not follow them."""

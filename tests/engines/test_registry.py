@@ -70,7 +70,7 @@ def test_an_option_that_no_backend_takes_is_a_usage_error(
 
 
 def test_unknown_backends_are_told_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no backend 'cuda'; the backends are auto, openvino, onnxruntime"):
+    with pytest.raises(UsageError, match="no backend 'cuda'; the backends are auto, cpu, openvino, onnxruntime"):
         open_engine(onnx_models.identity(tmp_path), EngineOptions(backend="cuda"))
 
 

@@ -29,7 +29,8 @@ STEPS = {
     "eigen2013-patch": 2500,
     "attentive-gan": 4000,
     "attentive-gan-a": 2500,
-    "attentive-gan-a-ad": 4000,
+    "attentive-gan-a-d": 2500,
+    "attentive-gan-a-ad": 2500,
     "spanet-bb": 4000,
     "realtime-s-video": 3000,
 }

@@ -13,8 +13,10 @@ from derain.engines.card import ModelCard, Tiling
 from derain.engines.engine import Engine, Pixels, Scores
 from derain.engines.errors import DerainError, MemoryShortError, UsageError
 from derain.engines.flight import InFlight, Ticket
+from derain.engines.swapping import differs
 from derain.pipeline.flying import Landing
 from derain.pipeline.memory import Memory
+from derain.pipeline.shortage import Allowance, Spare, no_spare
 from derain.pipeline.tiling import Tile, TilePlan, round_up, smallest_tile
 
 TileChoice: TypeAlias = Literal["auto", "none"] | int
@@ -43,8 +45,10 @@ class Restorer:
     remembers those before, until `reset` or a frame of another size; otherwise each stands alone.
 
     `tile`: see TileChoice. `strength`: 0 gives back the rainy pixels, 1 the restored ones, between them a
-    blend. `batch`: how many tiles the engine gets at a time. Raises UsageError for values out of range, for
-    tiles smaller than the network's halo allows and for tiles of a network that takes only whole frames.
+    blend. `batch`: how many tiles the engine gets at a time. Where the memory runs short, less is done at a
+    time, and where nothing is little enough `spare` goes on; the frame that failed is done again. Raises
+    UsageError for values out of range, for tiles smaller than the network's halo allows and for tiles of a
+    network that takes only whole frames.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Restorer:
         batch: int = 1,
         *,
         sequence: bool = False,
+        spare: Spare = no_spare,
     ) -> None:
         check_strength(strength)
         check_tile(tile, engine.card)
@@ -63,9 +68,9 @@ class Restorer:
         self.engine = engine
         self.strength = strength
         self._tile = tile
-        self._batch = batch
+        self._spare = spare
+        self._allowance = Allowance(batch, fixed=tile == "none")
         self._memory = Memory(engine, sequence)
-        self._limit: int | None = None
         self._scores: Scores | None = None
         self._skipped = 0
         self._shape: tuple[int, ...] = ()
@@ -182,6 +187,18 @@ class Restorer:
         """Forgets the frames so far: the next is restored as a first one."""
         self._memory.reset()
 
+    def exchange(self, engine: Engine) -> None:
+        """Has `engine` restore from now on, of the same network; the caller closes both.
+
+        What is remembered goes along. Raises DerainError where it is no twin of the one before.
+        """
+        if reason := differs(self.engine, engine):
+            raise DerainError(f"{engine.backend} can't go on for {self.engine.backend}: {reason}")
+        self._memory.exchange(engine)
+        self.engine = engine
+        self._allowance.reset()
+        self._shape = ()
+
     def _blend(self, pixels: Pixels, out: Pixels) -> None:
         """Gives the colours of `out` what the strength leaves of the rainy ones."""
         if out.shape == pixels.shape:
@@ -220,10 +237,11 @@ class Restorer:
         plan = self._plan
         self._make_buffers()
         wanted = self._leave(pixels, out, dry)
-        last = max(len(wanted) - self._batch, 0)
-        for start in range(0, len(wanted), self._batch):
+        batch = len(self._rainy)
+        last = max(len(wanted) - batch, 0)
+        for start in range(0, len(wanted), batch):
             # The last batch is moved back rather than made smaller, so that all have one shape.
-            tiles = wanted[min(start, last) : start + self._batch]
+            tiles = wanted[min(start, last) : start + batch]
             for tile, read in zip(tiles, self._rainy, strict=True):
                 plan.read(pixels, tile, read)
             self._memory.infer(plan, tiles, self._rainy, self._restored, self._part_scores)
@@ -265,7 +283,7 @@ class Restorer:
 
     def _make_buffers(self) -> None:
         if not len(self._rainy):
-            held = min(self._batch, len(self._plan.tiles))
+            held = min(self._allowance.batch, len(self._plan.tiles))
             self._rainy = np.empty((held, *self._rainy.shape[1:]), self._rainy.dtype)
             self._restored = np.empty((*self._rainy.shape[:3], self.engine.channels), self._rainy.dtype)
             self._part_scores = self._score_room(*self._rainy.shape[:3])
@@ -284,25 +302,25 @@ class Restorer:
 
     def _side(self, height: int, width: int) -> int | None:
         """How many pixels a side a tile may read; None for whole frames."""
-        if self._limit is not None:
-            return self._limit
+        if self._allowance.side is not None:
+            return self._allowance.side
         if self._tile == "auto":
             return automatic_side(height, width, self.engine.card, psutil.virtual_memory().available)
         return None if self._tile == "none" else int(self._tile)
 
     def _back_off(self, error: Exception) -> None:
-        """Halves the tiles after the memory ran short; raises DerainError where that can't be."""
-        read = max(self._plan.read_shape)
-        card = self.engine.card
-        smallest = smallest_tile(card.halo, card.multiple_of)
-        if self._tile == "none" or card.tiling is Tiling.WHOLE_FRAME or read <= smallest:
+        """Takes less at a time after the memory ran short, or the spare; raises DerainError without one."""
+        if less := self._allowance.less(self._plan, self.engine.card):
+            self._shape = ()
+            log.warning("the memory ran short: going on with %s", less)
+        elif (spare := self._spare(self.engine)) is not None:
+            self.exchange(spare)
+        else:
+            read, hint = max(self._plan.read_shape), "; --tile auto needs less" * (self._tile == "none")
             raise DerainError(
-                f"the memory is too short for {card.name} to restore {read} pixels a side at once"
-                + ("; --tile auto needs less" if self._tile == "none" else "")
+                f"the memory is too short for {self.engine.card.name} to restore {read} pixels a side at "
+                f"once{hint}"
             ) from error
-        self._shape = ()
-        self._limit = max(read // 2, smallest)
-        log.warning("the memory ran short: going on with tiles of %d pixels instead of %d", self._limit, read)
 
     def _tell_tiles(self, height: int, width: int) -> None:
         card = self.engine.card

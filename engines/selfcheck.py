@@ -1,0 +1,102 @@
+"""Whether a compiled network computes what it should: probe frames through it and through a reference."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from derain.engines.card import Tiling
+from derain.engines.engine import Engine, Pixels, Scores, States
+from derain.engines.parity import BARS, TILES, Figures, Parity
+from derain.engines.probes import probes
+from derain.engines.quality import psnr
+
+STEPS = 3
+"""Frames in a row that a recurrent network gets of each probe."""
+MOVED = 3
+"""Pixels that a probe moves to the right from one frame to the next."""
+
+
+def check(engine: Engine, reference: Engine, shape: tuple[int, int, int], dtype: str = "uint8") -> Parity:
+    """Probe frames through both, which were opened with the same options, `dtype` among them.
+
+    `shape`: (N, H, W) of batches that `engine` takes, multiples of what the network takes. Two tiles of that
+    size are put together as well, to a frame of nearly twice the width, which `reference` restores whole.
+    Raises DerainError where either fails.
+    """
+    count, height, width = shape
+    frames = probes(height, width, dtype)
+    found = [_probe(engine, reference, name, frame, count) for name, frame in frames.items()]
+    found += _tiles(engine, reference, shape, dtype)
+    told = f"{reference.backend} {reference.precision}"
+    return Parity(told, BARS[engine.precision], (height, width), tuple(found))
+
+
+def _probe(engine: Engine, reference: Engine, name: str, frame: Pixels, count: int) -> Figures:
+    """The least PSNR and the greatest error of all that both give for `count` moving copies of `frame`."""
+    steps = STEPS if reference.states else 1
+    batches = [_batch(frame, count, step) for step in range(steps)]
+    both = zip(_restored(engine, batches), _restored(reference, batches), strict=True)
+    found = [
+        _figures(name, mine, right) for pair, twin in both for mine, right in zip(pair, twin, strict=True)
+    ]
+    near = [figures.psnr for figures in found if figures.psnr is not None]
+    return Figures(name, min(near, default=None), max(figures.error for figures in found))
+
+
+def _batch(frame: Pixels, count: int, step: int) -> Pixels:
+    """`count` frames, each moved on from the one before it, and all of them from those of the last step."""
+    return np.stack([np.roll(frame, MOVED * (step + number), axis=1) for number in range(count)])
+
+
+def _restored(engine: Engine, batches: Sequence[Pixels]) -> Iterator[tuple[Pixels | Scores, ...]]:
+    """For each batch the pixels and, where the engine gives them, the scores; it remembers those before."""
+    states = _no_states(engine, batches[0])
+    for batch in batches:
+        if engine.gives_scores:
+            scores = _room_for_scores(engine, batch)
+            yield engine.infer(batch, states=states, scores=scores), scores
+        else:
+            yield (engine.infer(batch, states=states),)
+        states = [(written, read) for read, written in states]
+
+
+def _no_states(engine: Engine, batch: Pixels) -> States:
+    shapes = [spec.shape(*batch.shape[:3]) for spec in engine.states]
+    return [(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for shape in shapes]
+
+
+def _room_for_scores(engine: Engine, batch: Pixels) -> Scores:
+    count, height, width = batch.shape[:3]
+    scale = engine.card.attention_scale
+    return np.zeros((count, height // scale, width // scale), np.float32)
+
+
+def _figures(name: str, found: Pixels | Scores, right: Pixels | Scores) -> Figures:
+    """Of pixels or of scores, which are in 0..1."""
+    peak = 1 if found.dtype == np.float32 else 2 ** (8 * found.itemsize) - 1
+    near = psnr(found, right, peak)
+    error = np.abs(found.astype(np.float64) - right).max() * 255 / peak
+    return Figures(name, None if near == float("inf") else near, round(float(error), 3))
+
+
+def _tiles(engine: Engine, reference: Engine, shape: tuple[int, int, int], dtype: str) -> list[Figures]:
+    """Two tiles of `shape` beside each other against the whole frame; nothing where they can't be had.
+
+    As the pipeline cuts: each reads its core and a halo, and the seam is in the middle of what both read.
+    """
+    card, (count, height, width) = engine.card, shape
+    margin = -(-card.halo // card.multiple_of) * card.multiple_of
+    if card.tiling is not Tiling.EXACT or width <= 2 * margin:
+        return []
+    frame = probes(height, 2 * (width - margin), dtype)["rain"]
+    halves = [_alone(engine, part, count) for part in (frame[:, :width], frame[:, -width:])]
+    tiled = np.concatenate([halves[0][:, : width - margin], halves[1][:, margin:]], axis=1)
+    return [_figures(TILES, tiled, _alone(reference, frame, 1))]
+
+
+def _alone(engine: Engine, frame: Pixels, count: int) -> Pixels:
+    """One frame restored, in a batch of `count` like it."""
+    batch = np.stack([frame] * count)
+    for pixels, *_ in _restored(engine, [batch]):
+        first: Pixels = pixels[0]
+    return first

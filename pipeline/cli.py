@@ -17,6 +17,7 @@ COMMANDS: tuple[Entry, ...] = (
     ("image", "derain.pipeline.commands.image", "", "Take the rain out of pictures."),
     ("models", "derain.pipeline.commands.models", "", "List the shipped networks with their cards."),
     ("doctor", "derain.pipeline.commands.doctor", "", "Say what this machine will run, and why."),
+    ("engine", "derain.pipeline.commands.engine", "", "Build plans for TensorRT ahead, and look after them."),
     ("bench", "derain.benchmarks.commands", "", "Measure decode, restore and encode, alone and together."),
     ("train", "derain.train.commands.train", "train", "Train a network from a recipe."),
     ("networks", "derain.train.commands.networks", "train", "List the networks that can be trained."),

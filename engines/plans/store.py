@@ -120,8 +120,8 @@ class Store:
             return Refusal("plan", "its file is missing")
         except UnsafeError as error:
             return Refusal("plan", str(error))
-        if damage := _damage(manifest, data):
-            return damage
+        if wrong := damage(manifest, data):
+            return wrong
         with contextlib.suppress(OSError):
             os.utime(path)  # the least recently used go first
         return StoredPlan(data, manifest, path)
@@ -148,7 +148,8 @@ class Store:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
             raise
-        self.thin_out(LIMIT, path)
+        with contextlib.suppress(OSError):  # another process thins out too
+            self.thin_out(LIMIT, path)
         return StoredPlan(data, manifest, path)
 
     def note(self, manifest: Manifest) -> None:
@@ -198,7 +199,7 @@ class Store:
                 left -= size
 
 
-def _damage(manifest: Manifest, data: bytes) -> Refusal | None:
+def damage(manifest: Manifest, data: bytes) -> Refusal | None:
     """What is wrong with the plan's bytes."""
     if len(data) < manifest.size:
         return Refusal("size", f"it is truncated: {len(data)} of its {manifest.size} bytes are there")

@@ -15,6 +15,8 @@ from derain.engines.plans.key import Difference, PlanKey, differences
 from derain.engines.plans.manifest import Manifest, parsed, written
 
 PLAN, MANIFEST, LOCK = ".plan", ".json", ".lock"
+KERNELS, TIMINGS = ".kernels", ".timings"
+"""See aside.py."""
 LIMIT = 2 << 30
 """Bytes of plans after which those go that were not used for longest."""
 MOST_MANIFEST = 1 << 20
@@ -141,12 +143,12 @@ class Store:
         """Keeps a plan; raises OSError, and then there is none under its name."""
         path = self.path_of(manifest.key)
         try:
-            path.with_suffix(MANIFEST).unlink(missing_ok=True)  # it must not be taken for the new plan's
+            self.remove(path)  # what is there of an earlier plan must not be taken for the new one's
             folder.write(path, data)
             self.note(manifest)
         except OSError:
             with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+                self.remove(path)
             raise
         with contextlib.suppress(OSError):  # another process thins out too
             self.thin_out(LIMIT, path)
@@ -172,12 +174,17 @@ class Store:
         return sorted({path.with_suffix(PLAN) for path in found})
 
     def remove(self, path: Path) -> None:
-        """A plan and its manifest; raises OSError."""
+        """A plan, and first its manifest, with all that was kept for it; raises OSError."""
         path.with_suffix(MANIFEST).unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        for part in self.place.glob(f"{path.stem}.*"):
+            if part.suffix != LOCK:
+                part.unlink(missing_ok=True)
 
-    def sweep(self) -> None:
-        """Removes what is left of builds that ended early, and locks that nobody holds; raises OSError."""
+    def sweep(self, everything: bool = False) -> None:
+        """Removes what is left of builds that ended early, locks that nobody holds and, with `everything`,
+        what builds were timed with; raises OSError."""
+        for path in self.place.glob(f"*{TIMINGS}") if everything else ():
+            path.unlink(missing_ok=True)
         for path in self.place.glob(".*.part"):
             if time.time() - path.stat().st_mtime > ABANDONED:
                 path.unlink(missing_ok=True)

@@ -89,7 +89,7 @@ def clean_command(names: tuple[str, ...], everything: bool, as_json_: bool) -> N
         chosen = [entry for entry in entries if everything or entry.refusal]
     size = sum(_size(entry.path) for entry in chosen)
     if store:
-        _remove(store, chosen)
+        _remove(store, chosen, everything)
     if as_json_:
         click.echo(json.dumps({"removed": [entry.path.stem for entry in chosen], "bytes": size}))
     else:
@@ -140,13 +140,13 @@ def _named(entries: list[Entry], name: str) -> Entry:
     return found[0]
 
 
-def _remove(store: Store, entries: list[Entry]) -> None:
+def _remove(store: Store, entries: list[Entry], everything: bool) -> None:
     if store.unwritable:
         raise DerainError(f"nothing can be removed: {store.unwritable}")
     try:
         for entry in entries:
             store.remove(entry.path)
-        store.sweep()
+        store.sweep(everything)
     except OSError as error:
         raise DerainError(f"{error.filename} can't be removed: {error.strerror}") from error
 

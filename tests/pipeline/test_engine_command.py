@@ -11,6 +11,7 @@ import pytest
 from slow_builder import KEY, PARITY, TARGET, Cache
 
 from derain.engines.parity import Figures
+from derain.engines.plans import aside
 from derain.engines.plans.key import Target
 from derain.engines.plans.store import Store, StoredPlan
 from derain.pipeline.cli import run
@@ -143,6 +144,7 @@ def test_clean_takes_what_is_not_as_it_was_built(three: Cache, capsys: pytest.Ca
 def test_clean_takes_what_is_named_or_all(three: Cache, capsys: pytest.CaptureFixture[str]) -> None:
     assert as_json(capsys, "clean", NAME[:8]) == {"removed": [NAME], "bytes": 400}
     assert not three.plan.exists()
+    aside.keep(aside.timings_of(three.store, "slow", "1.7", TARGET), b"timings")
     assert answer(capsys, "clean", "--all") == "2 plans removed (0.0 MiB), 0 left\n"
     assert not list(three.plan.parent.iterdir())
     assert run(["engine", "clean", "--all", NAME]) == 2

@@ -12,6 +12,8 @@ from derain.train.degradations import camera, jrsrd, mixture, sidecar
 from derain.train.degradations.compose import Made, Shot, kind_of, make
 from derain.train.degradations.presets import PRESETS, preset
 from derain.train.degradations.rain import Picture
+from derain.train.degradations.raindrops import Raindrops
+from derain.train.degradations.streaks import Streaks
 from derain.train.recipe import load_recipe, parse
 
 SHARES = {"streaks": 0.3, "drops": 0.3, "joint": 0.2, "dry": 0.2}
@@ -78,9 +80,20 @@ def test_the_same_seed_draws_the_same_shot() -> None:
     assert first == second != other
 
 
+def test_patches_have_drops_and_streaks_as_large_as_in_frames_of_1080_lines() -> None:
+    """At that size, drops are at most 18 pixels out of focus and streaks 2.6 wide."""
+    lenses = [mixture.sample(rng(seed), 60, 80, {"drops": 1.0}) for seed in range(60)]
+    showers = [mixture.sample(rng(seed), 60, 80, {"streaks": 1.0}) for seed in range(60)]
+    focus = [step.defocus for shot in lenses for step in shot.steps if isinstance(step, Raindrops)]
+    widths = [x.width for shot in showers for s in shot.steps if isinstance(s, Streaks) for x in s.layers]
+    assert len(focus) == 60 and 30 < max(focus) <= 18 * mixture.LARGEST
+    assert 4 < max(widths) <= 2.6 * mixture.LARGEST
+    assert 0.5 < np.mean([value < 18 for value in focus]) < 1
+
+
 FINAL = (
-    "rain100l rain100h rain1400 did-light did-medium did-heavy raindrops raindrops-soft dirt snow scratches "
-    "jrsrd joint night"
+    "rain100l rain100h strokes rain1400 did-light did-medium did-heavy raindrops raindrops-soft dirt snow "
+    "scratches jrsrd joint night"
 )
 
 

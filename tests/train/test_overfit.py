@@ -31,6 +31,7 @@ STEPS = {
     "attentive-gan-a": 2500,
     "attentive-gan-a-d": 2500,
     "attentive-gan-a-ad": 2500,
+    "spanet": 3500,
     "spanet-bb": 4000,
     "realtime-s-video": 3000,
 }

@@ -97,17 +97,19 @@ def evenly(rng: np.random.Generator, low: float, high: float) -> float:
     return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
-def sample(rng: np.random.Generator, height: int, width: int, style: str | None = None) -> Raindrops:
+def sample(
+    rng: np.random.Generator, height: int, width: int, style: str | None = None, scale: float = 1.0
+) -> Raindrops:
     """Draws a wet lens for a picture of that size, of one style or, for None, of any: the training mixture.
 
-    Sizes are in pixels of pictures up to 480 lines, and grow with larger ones. Raises UsageError for a style
-    that STYLES does not name.
+    Sizes are in pixels of pictures up to 480 lines, and grow with larger ones; `scale` times that. Raises
+    UsageError for a style that STYLES does not name.
     """
     if style is None:
         ranges = STYLES[int(rng.choice(len(STYLES), p=[one.share for one in STYLES]))]
     else:
         ranges = style_of(style)
-    return draw(rng, height, width, ranges)
+    return draw(rng, height, width, ranges, scale)
 
 
 def style_of(name: str) -> Style:
@@ -118,9 +120,9 @@ def style_of(name: str) -> Style:
     raise UsageError(f"no style of drops {name!r}; there is {', '.join(one.name for one in STYLES)}")
 
 
-def draw(rng: np.random.Generator, height: int, width: int, style: Style) -> Raindrops:
-    """A lens within the ranges of `style`."""
-    size = max(1.0, min(height, width) / 480)
+def draw(rng: np.random.Generator, height: int, width: int, style: Style, scale: float = 1.0) -> Raindrops:
+    """A lens within the ranges of `style`, all sizes times `scale`."""
+    size = max(1.0, min(height, width) / 480) * scale
     radius = evenly(rng, *style.radius) * size
     spread = rng.uniform(*style.spread)
     coverage = evenly(rng, *style.coverage)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from derain.train.degradations import camera
+from derain.train.degradations import camera, raindrops, streaks
 from derain.train.degradations.compose import Shot, kind_named
 
 RAIN: dict[str, tuple[str, ...]] = {
@@ -28,6 +28,13 @@ NEEDED = ("streaks", "drops", "joint", "dry")
 NIGHT = 0.25
 """The share of scenes at night."""
 
+LARGE, LARGEST = 0.35, 2.5
+"""The share of pictures whose drops and streaks are larger than those of 480 lines, up to so many times, as
+frames of 1080 lines have them: patches are cut from smaller photographs."""
+
+STROKES = 0.12
+"""The share of showers that are an overlay's strokes."""
+
 LENS = (("defocus", 0.1), ("motion-blur", 0.08), ("exposure", 0.15), ("sharpening", 0.3), ("noise", 0.33))
 """(kind, its chance) of what lens and sensor do, in this order."""
 
@@ -44,7 +51,19 @@ def sample(rng: np.random.Generator, height: int, width: int, shares: Mapping[st
     night = rng.uniform() < NIGHT
     scene: Steps = (camera.sample_night(rng, height, width),) if night else ()
     kind = drawn(rng, shares)
-    return Shot(scene + rain(rng, height, width, kind) + seen(rng, height, width))
+    scale = rng.uniform(1, LARGEST) if rng.uniform() < LARGE else 1.0
+    fallen = tuple(falling(rng, height, width, name, scale) for name in RAIN[kind])
+    return Shot(scene + fallen + seen(rng, height, width))
+
+
+def falling(rng: np.random.Generator, height: int, width: int, name: str, scale: float) -> object:
+    """Draws one kind of rain; drops and streaks are `scale` times as large as they are at that size."""
+    if name == "raindrops":
+        return raindrops.sample(rng, height, width, scale=scale)
+    if name == "streaks":
+        style = "strokes" if rng.uniform() < STROKES else "mixed"
+        return streaks.sample(rng, height, width, style, scale)
+    return kind_named(name).sample(rng, height, width)
 
 
 def drawn(rng: np.random.Generator, shares: Mapping[str, float]) -> str:

@@ -193,6 +193,24 @@ def rain100h(rng: np.random.Generator, scale: float) -> Streaks:
     return added(rng, (curtain, *lines))
 
 
+def strokes(rng: np.random.Generator, scale: float) -> Streaks:
+    """Short strokes of one grey, all alike and hardly seen through, as overlays draw rain."""
+    layer = Layer(
+        angle=rng.normal(0, 6),
+        length=scale * between(rng, 8, 40),
+        width=scale * rng.uniform(1, 2.6),
+        coverage=between(rng, 0.01, 0.2),
+        brightness=rng.uniform(0.08, 0.4),
+        taper=rng.uniform(0.02, 0.2),
+        flatness=rng.uniform(4, 8),
+        jitter=rng.uniform(0, 1),
+        variety=rng.uniform(0, 0.3),
+        spread=rng.uniform(0, 0.5),
+    )
+    blend = str(rng.choice(BLENDS, p=(0.2, 0.2, 0.6)))
+    return replace(added(rng, (layer,), blend), level=rng.uniform(0.6, 1.0))
+
+
 def noise_rain(
     rng: np.random.Generator, scale: float, coverage: tuple[float, float], brightness: tuple[float, float]
 ) -> Streaks:
@@ -229,6 +247,7 @@ STYLES: tuple[Style, ...] = (
     Style("mixed", "Streaks of any density, direction and blend, with haze now and then.", mixed),
     Style("rain100l", "Sparse thin streaks in one direction, like Rain100L.", rain100l),
     Style("rain100h", "Dense bright streaks in several directions, like Rain100H.", rain100h),
+    Style("strokes", "Short strokes of one grey, as overlays draw rain.", strokes),
     Style(
         "rain1400",
         "Blurred noise in one of fourteen directions, like Rain1400.",
@@ -252,10 +271,12 @@ STYLES: tuple[Style, ...] = (
 )
 
 
-def sample(rng: np.random.Generator, height: int, width: int, style: str = "mixed") -> Streaks:
-    """Draws a shower of one of STYLES for pictures of that size in pixels."""
-    scale = max(1.0, min(height, width) / FAR)
+def sample(
+    rng: np.random.Generator, height: int, width: int, style: str = "mixed", scale: float = 1.0
+) -> Streaks:
+    """Draws a shower of one of STYLES for pictures of that size, lengths and widths times `scale`."""
+    size = max(1.0, min(height, width) / FAR) * scale
     for one in STYLES:
         if one.name == style:
-            return one.draw(rng, scale)
+            return one.draw(rng, size)
     raise ValueError(f"no style {style!r}; there is {', '.join(s.name for s in STYLES)}")

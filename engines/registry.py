@@ -104,6 +104,12 @@ def open_on_cpu(model: str | Path, options: EngineOptions) -> Engine:
     return open_engine(model, on_cpu(options))
 
 
+def off_cpu(options: EngineOptions) -> tuple[str, ...]:
+    """The backends elsewhere than on the CPU that `options` ask for and this machine can run, in order."""
+    asked = _candidates(options.backend)
+    return tuple(backend.name for backend in asked if backend.name not in ON_CPU and not backend.reason())
+
+
 def on_cpu(options: EngineOptions) -> EngineOptions:
     """`options` for the CPU: in their precision where it is one of ALIKE_ON_CPU, else in its own."""
     precision = options.precision if options.precision in ALIKE_ON_CPU else "auto"

@@ -11,6 +11,8 @@ import psutil
 
 from derain.engines.engine import Engine, EngineOptions, Pixels
 from derain.engines.errors import UsageError
+from derain.engines.registry import off_cpu, on_cpu
+from derain.engines.swapping import Successor
 from derain.pipeline.bypass import (
     Bypass,
     BypassChoice,
@@ -29,7 +31,9 @@ from derain.pipeline.compare import (
     rain_layer,
     side_size,
 )
+from derain.pipeline.metrics import Snapshot
 from derain.pipeline.progress import Facts, QuietTeller, Teller, end_of_report
+from derain.pipeline.relay import Relay
 from derain.pipeline.restore import (
     Restorer,
     TileChoice,
@@ -39,7 +43,6 @@ from derain.pipeline.restore import (
     rgb_of,
 )
 from derain.pipeline.runner import Compose, Output, Report, restored_only, run
-from derain.pipeline.shortage import OnCpu
 from derain.pipeline.sinks.file import FileSink
 from derain.pipeline.source import StreamInfo
 from derain.pipeline.sources.file import FileSource
@@ -53,7 +56,9 @@ class VideoJob:
     exact. `codec`, `encoder_options` and `crf` hold for every output, `compare` for the main one.
     `bypass`: whether frames without rain skip the network. `rain_layer`: a further video of what was taken
     away. `show_attention`: one of where the network sees rain, for networks that tell. `mask_out`: one that
-    is white where a pixel was altered by more than `mask_levels` of 255, black elsewhere.
+    is white where a pixel was altered by more than `mask_levels` of 255, black elsewhere. `instant`: what
+    takes long to open does so while the CPU restores, and takes over between two frames; a run can then not
+    be repeated bit by bit.
     """
 
     input: Path
@@ -63,6 +68,7 @@ class VideoJob:
     tile: TileChoice = "auto"
     strength: float = 1.0
     bypass: BypassChoice = "auto"
+    instant: bool = False
     codec: str | None = None
     encoder_options: Mapping[str, str] = field(default_factory=dict)
     crf: float | None = None
@@ -98,14 +104,17 @@ def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
         check_files(job)
         outputs = open_outputs(job, source, stack)
         options = engine_options(job, source.info)
-        chosen = open_chosen(job.model, options, pace_of(source.info), job.tile)
+        later = off_cpu(options) if job.instant else ()
+        begin_with = on_cpu(options) if later else options
+        chosen = open_chosen(job.model, begin_with, pace_of(source.info), job.tile)
         engine = stack.enter_context(chosen.engine)
-        spare = OnCpu(chosen.path, options, stack)
-        restorer = Restorer(engine, job.tile, job.strength, sequence=True, spare=spare)
-        watch = open_watch(job.bypass, engine, options, stack)
-        facts = gather(job, source, engine, chosen.why, watch)
+        relay = Relay(chosen.path, options, stack)
+        restorer = Restorer(engine, job.tile, job.strength, sequence=True, spare=relay.spare)
+        relay.follow(restorer, Successor(chosen.path, options, later, engine) if later else None)
+        watch = open_watch(job.bypass, engine, begin_with, stack)
+        facts = gather(job, source, engine, chosen.why, watch, later)
         teller.start(facts)
-        report = restore(source, restorer, watch, outputs, facts.frames, teller)
+        report = restore(source, restorer, watch, relay, outputs, facts.frames, teller)
         teller.end(end_of_report(report, job.files))
     return report
 
@@ -114,17 +123,37 @@ def restore(
     source: FileSource,
     restorer: Restorer,
     watch: Watch,
+    relay: Relay,
     outputs: Sequence[Output],
     expected: int | None,
     teller: Teller,
 ) -> Report:
     """The run itself; `expected`: about how many frames."""
+
+    def tell(snapshot: Snapshot) -> None:
+        tell_changes(relay, teller)
+        teller.update(snapshot)
+
     rate = source.info.average_rate
     judge = Bypass(restorer, watch, rate) if restorer.engine.gives_scores else None
     forget = restorer.reset if restorer.remembers else None
-    return run(
-        source, judge or restorer, outputs, expected=expected, tell=teller.update, forget=forget, judge=judge
+    report = run(
+        *(source, judge or restorer, outputs),
+        expected=expected,
+        tell=tell,
+        forget=forget,
+        judge=judge,
+        relay=relay,
     )
+    relay.end()
+    tell_changes(relay, teller)
+    return replace(report, engines=relay.changes)
+
+
+def tell_changes(relay: Relay, teller: Teller) -> None:
+    """Those that were not told yet."""
+    for change in relay.news():
+        teller.changed(change)
 
 
 def check_files(job: VideoJob) -> None:
@@ -201,7 +230,14 @@ def engine_options(job: VideoJob, info: StreamInfo) -> EngineOptions:
     return replace(job.engine, dtype=dtype, attention=job.show_attention is not None, scores=scores)
 
 
-def gather(job: VideoJob, source: FileSource, engine: Engine, model_reason: str, watch: Watch) -> Facts:
+def gather(
+    job: VideoJob,
+    source: FileSource,
+    engine: Engine,
+    model_reason: str,
+    watch: Watch,
+    later: Sequence[str],
+) -> Facts:
     """What runs, for the first line."""
     return Facts(
         input=str(job.input),
@@ -218,7 +254,15 @@ def gather(job: VideoJob, source: FileSource, engine: Engine, model_reason: str,
         model_reason=model_reason,
         bypass="auto" if watch.active else "off",
         bypass_reason=watch.why,
+        instant=instant_in_words(later, engine) if job.instant else "",
     )
+
+
+def instant_in_words(later: Sequence[str], engine: Engine) -> str:
+    """What opens meanwhile, or why there is nothing to be waited for."""
+    if later:
+        return f"{' or '.join(later)} opens meanwhile"
+    return f"nothing opens meanwhile: {engine.backend} is what runs here"
 
 
 def tiles_in_words(tile: TileChoice, info: StreamInfo, engine: Engine) -> str:

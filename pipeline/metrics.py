@@ -115,12 +115,33 @@ class Rain:
 
 
 @dataclass(frozen=True)
+class Change:
+    """From `frame` on, counted from 0, `backend` restores in `precision`, in place of `before`.
+
+    Where `before` is "", it goes on although another was to take its place. `reason`: why.
+    """
+
+    frame: int
+    backend: str
+    precision: str
+    before: str
+    reason: str
+
+    def line(self) -> str:
+        """One line for people."""
+        engine = f"{self.backend} {self.precision}"
+        if self.before:
+            return f"from frame {self.frame} on {engine} restores in place of {self.before}: {self.reason}"
+        return f"{engine} goes on restoring at frame {self.frame}: {self.reason}"
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A run at one moment.
 
     `frames`: written so far. `expected`: in all, None where unknown. `held`: corrupt ones replaced by the
     last good one. `seconds` since the start. `fps`: lately. `eta`: seconds to go, None where unknown.
-    `rain`: None where nothing looks for it.
+    `rain`: None where nothing looks for it. `engines`: how the engine changed so far.
     """
 
     frames: int
@@ -131,6 +152,7 @@ class Snapshot:
     eta: float | None
     stages: dict[str, StageTimes]
     rain: Rain | None = None
+    engines: tuple[Change, ...] = ()
 
 
 class Metrics:
@@ -166,7 +188,7 @@ class Metrics:
         """The stages so far, in their order."""
         return {name: meter.times() for name, meter in self.stages.items()}
 
-    def snapshot(self, held: int = 0, rain: Rain | None = None) -> Snapshot:
+    def snapshot(self, held: int = 0, rain: Rain | None = None, engines: tuple[Change, ...] = ()) -> Snapshot:
         """The run now; its `fps` is that since some 64 snapshots ago."""
         seconds, frames = self.seconds, self.frames
         self._recent.append((seconds, frames))
@@ -175,4 +197,4 @@ class Metrics:
         eta = None
         if self.expected is not None and fps > 0:
             eta = max(0, self.expected - frames) / fps
-        return Snapshot(frames, self.expected, held, seconds, fps, eta, self.times(), rain)
+        return Snapshot(frames, self.expected, held, seconds, fps, eta, self.times(), rain, engines)

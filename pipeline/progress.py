@@ -6,7 +6,10 @@ plain line every few seconds elsewhere, last what was done. Programs get JSON, o
 
 start     input, outputs, model, model_version, backend, precision, tiles, width, height, frames (expected),
           precision_reason, model_reason (why these, "" where they were asked for),
-          bypass (auto or off), bypass_reason (who looks for rain, why it is off, "" if asked for)
+          bypass (auto or off), bypass_reason (who looks for rain, why it is off, "" if asked for),
+          instant (which backend opens meanwhile, why none does, "" if not asked for)
+engine    another engine restores: frame (the first that it does, counted from 0), backend, precision, before
+          (the engine that did, "" where another was to take over and did not), reason
 progress  frames (written), expected, held, seconds, fps (lately), eta,
           stages: {decode, restore, encode: {p50_ms, p99_ms}},
           rain, of a network with an attention map only: {score (0..1, of the last frame that was looked at),
@@ -33,7 +36,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from derain.pipeline.json_lines import JsonLines
-from derain.pipeline.metrics import Rain, Snapshot, StageTimes
+from derain.pipeline.metrics import Change, Rain, Snapshot, StageTimes
 from derain.pipeline.runner import Interrupted, Report
 
 PLAIN_EVERY = 5.0
@@ -59,13 +62,15 @@ class Facts:
     model_reason: str = ""
     bypass: str = "off"
     bypass_reason: str = ""
+    instant: str = ""
 
     def line(self) -> str:
         """One line for people."""
         frames = "" if self.frames is None else f", about {counted(self.frames)}"
+        instant = self.instant and f", {self.instant}"
         return (
             f"model {in_words(f'{self.model} {self.model_version}', self.model_reason)}, "
-            f"{self.backend} {in_words(self.precision, self.precision_reason)}, "
+            f"{self.backend} {in_words(self.precision, self.precision_reason)}{instant}, "
             f"tiles {self.tiles}, bypass {in_words(self.bypass, self.bypass_reason)}, "
             f"{self.width}x{self.height}{frames}"
         )
@@ -94,6 +99,8 @@ class Teller(Protocol):
 
     def update(self, snapshot: Snapshot) -> None: ...
 
+    def changed(self, change: Change) -> None: ...
+
     def end(self, end: End) -> None: ...
 
     def __enter__(self) -> Self: ...
@@ -112,6 +119,10 @@ class QuietTeller:
 
     def update(self, snapshot: Snapshot) -> None:
         """Nothing."""
+
+    def changed(self, change: Change) -> None:
+        """A line."""
+        say(change.line())
 
     def end(self, end: End) -> None:
         """The last line, unless an error is on its way to be said."""
@@ -180,7 +191,12 @@ class JsonTeller(QuietTeller):
         if time.monotonic() - self._told >= JSON_EVERY:
             self._told = time.monotonic()
             fields = asdict(snapshot) | {"stages": milliseconds(snapshot.stages)}
+            del fields["engines"]  # each was an event of its own
             self._lines.write("progress", without_none(fields, "rain"))
+
+    def changed(self, change: Change) -> None:
+        """An engine event."""
+        self._lines.write("engine", asdict(change))
 
     def end(self, end: End) -> None:
         """The end event."""

@@ -5,13 +5,13 @@ The file is for the textfile collector of Prometheus' node exporter, which takes
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from derain.engines.errors import UsageError
-from derain.pipeline.metrics import Rain, Snapshot, StageTimes
+from derain.pipeline.metrics import Change, Rain, Snapshot, StageTimes
 from derain.pipeline.progress import End, Facts, Teller
 from derain.pipeline.runner import Interrupted, Report
 
@@ -54,6 +54,17 @@ def figures(snapshot: Snapshot) -> Iterator[Figure]:
     yield Figure("stage_waited_seconds_total", "counter", "Seconds a stage stood waiting.", waited)
     if snapshot.rain is not None:
         yield from of_rain(snapshot.rain)
+    if snapshot.engines:
+        yield from of_engines(snapshot.engines)
+
+
+def of_engines(changes: Sequence[Change]) -> Iterator[Figure]:
+    """Which engine restores since it last was to be another one, and how often it was."""
+    taken = sum(bool(change.before) for change in changes)
+    yield one("engine_changes_total", "counter", "How often another engine went on.", taken)
+    engine = f'{{backend="{changes[-1].backend}",precision="{changes[-1].precision}"}}'
+    since = [(engine, changes[-1].frame)]
+    yield Figure("engine_since_frame", "gauge", "The engine that restores, and since which frame.", since)
 
 
 def of_rain(rain: Rain) -> Iterator[Figure]:
@@ -87,7 +98,9 @@ def quantiles(stages: dict[str, StageTimes]) -> Iterator[tuple[str, float]]:
 def at_the_end(report: Report) -> Snapshot:
     """A run that is over, as its last moment."""
     return Snapshot(
-        report.frames, None, report.held, report.seconds, report.fps, 0.0, report.stages, report.rain
+        *(report.frames, None, report.held, report.seconds, report.fps, 0.0, report.stages),
+        rain=report.rain,
+        engines=report.engines,
     )
 
 
@@ -117,6 +130,10 @@ class MetricsTeller:
         if self._written is None or time.monotonic() - self._written >= EVERY:
             self._written = time.monotonic()
             self._write(snapshot)
+
+    def changed(self, change: Change) -> None:
+        """Passed on."""
+        self._teller.changed(change)
 
     def end(self, end: End) -> None:
         """Writes what the run came to."""

@@ -18,7 +18,7 @@ from derain.pipeline.channel import CancelledError, Channel
 from derain.pipeline.continuity import Continuity
 from derain.pipeline.flying import Landing, Starter
 from derain.pipeline.frame import Frame
-from derain.pipeline.metrics import Metrics, Rain, Snapshot, StageTimes
+from derain.pipeline.metrics import Change, Metrics, Rain, Snapshot, StageTimes
 from derain.pipeline.sink import Sink
 from derain.pipeline.source import Source
 
@@ -46,6 +46,15 @@ class Judge(Protocol):
     def reset(self) -> None: ...
 
 
+class Changing(Protocol):
+    """What may give the restorer another engine; see Relay."""
+
+    @property
+    def changes(self) -> tuple[Change, ...]: ...
+
+    def before(self, number: int) -> None: ...
+
+
 def restored_only(rainy: Pixels, restored: Pixels) -> Pixels:
     """The picture of the main output: (H, W, 3), `restored` as it is."""
     return restored
@@ -70,6 +79,7 @@ class Report:
     `latency`: seconds from decoded to written, `interval`: seconds between frames written, both (p50, p99).
     `shortfall`: what the source promised and did not give, None where whole. `resets`: how often a recurrent
     network was made to begin anew, None for any other. `rain`: what was seen of it, None where nobody looked.
+    `engines`: how the engine changed.
     """
 
     frames: int
@@ -81,6 +91,7 @@ class Report:
     shortfall: str | None = None
     resets: int | None = None
     rain: Rain | None = None
+    engines: tuple[Change, ...] = ()
 
     @property
     def fps(self) -> float:
@@ -128,18 +139,20 @@ def run(
     tell: Tell | None = None,
     forget: Forget | None = None,
     judge: Judge | None = None,
+    relay: Changing | None = None,
 ) -> Report:
     """Restores every frame of `source` into every one of `outputs` and publishes them.
 
     A `restorer` that is a Starter has as many frames in flight as it takes and as are there.
     `tell` is called in the calling thread about ten times a second. `forget`, of a restorer that remembers
     frames: called before one that does not follow those before it (see Continuity). `judge`, of one that says
-    where rain is: is then reset too. The caller opens and closes source, restorer and sinks. On a failure
-    anywhere nothing is published and DerainError is raised with the original error as its cause. Ctrl-C keeps
-    what is written as partial files and raises Interrupted; a second one, while that goes on, discards them.
+    where rain is: is then reset too. `relay` is told of each frame before it is begun. The caller opens and
+    closes source, restorer and sinks. On a failure anywhere nothing is published and DerainError is raised
+    with the original error as its cause. Ctrl-C keeps what is written as partial files and raises
+    Interrupted; a second one, while that goes on, discards them.
     No thread outlives the call.
     """
-    return _Run(source, restorer, outputs, Metrics(expected), forget, judge).go(tell)
+    return _Run(source, restorer, outputs, Metrics(expected), forget, judge, relay).go(tell)
 
 
 class _Stage(threading.Thread):
@@ -181,11 +194,12 @@ class _Run:
         metrics: Metrics,
         forget: Forget | None = None,
         judge: Judge | None = None,
+        relay: Changing | None = None,
     ) -> None:
         self._source, self._restorer, self._outputs, self._metrics = source, restorer, outputs, metrics
         self._starter = restorer if isinstance(restorer, Starter) else None
-        self._forget, self._judge = forget, judge
-        self._resets, self._continuity = 0, Continuity()
+        self._forget, self._judge, self._relay = forget, judge, relay
+        self._resets, self._begun, self._continuity = 0, 0, Continuity()
         self._decoded: Channel[_Decoded] = Channel(CAPACITY)
         self._restored: Channel[_Restored] = Channel(CAPACITY)
         self._failure: tuple[str, BaseException] | None = None
@@ -252,6 +266,9 @@ class _Run:
 
     def _begin(self, item: _Decoded) -> _Started:
         began = time.perf_counter()
+        if self._relay is not None:
+            self._relay.before(self._begun)
+        self._begun += 1
         self._follow(item.frame)
         pixels = item.frame.pixels
         ticket: Ticket = Landing(lambda: self._restorer(pixels))
@@ -313,10 +330,13 @@ class _Run:
         """Waits for the last thread, or a failure, in short steps: on Windows Ctrl-C can't end a wait."""
         while self._running and self._failure is None and not self._stages[-1].ended.wait(POLL):
             if tell is not None:
-                tell(self._metrics.snapshot(self._source.held, self._rain()))
+                tell(self._metrics.snapshot(self._source.held, self._rain(), self._engines()))
 
     def _rain(self) -> Rain | None:
         return None if self._judge is None else self._judge.rain
+
+    def _engines(self) -> tuple[Change, ...]:
+        return () if self._relay is None else self._relay.changes
 
     def _interrupt(self) -> None:
         """Ctrl-C: keeps the partial files, or the whole ones where they are being published already."""
@@ -374,4 +394,5 @@ class _Run:
             shortfall=self._source.shortfall,
             resets=None if self._forget is None else self._resets,
             rain=self._rain(),
+            engines=self._engines(),
         )

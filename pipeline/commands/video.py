@@ -54,6 +54,11 @@ def encoder_options(ctx: click.Context, parameter: click.Parameter, pairs: Seque
     show_default=True,
     help="Whether frames without rain skip the network and stay as they are.",
 )
+@click.option(
+    "--instant/--wait-for-engine",
+    default=False,
+    help="Begin on the CPU while a plan is built; waiting, the default, gives the same bits each time.",
+)
 @click.option("--codec", metavar="NAME", help="The encoder; libx264, or what fits the input and container.")
 @click.option(
     "-e",

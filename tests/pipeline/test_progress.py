@@ -90,6 +90,7 @@ def test_json_is_one_event_a_line(clock: list[float], capsys: pytest.CaptureFixt
         "model_reason": "",
         "bypass": "off",
         "bypass_reason": "",
+        "instant": "",
     }
     stages = {
         "decode": {"p50_ms": 1.6, "p99_ms": 3.1},

@@ -67,7 +67,7 @@ def examine(cache_dir: Path | None = None) -> Report:
         versions={package: installed(package) for package in PACKAGES},
         ffmpeg={name: ".".join(map(str, numbers)) for name, numbers in av.library_versions.items()},
         networks=tuple(path.stem for path in models.in_order()),
-        choices=len(models.ranked()),
+        choices=len(models.ranked(sequence=True)),
         backend=next((status.name for status in backends if status.usable), ""),
         backends=backends,
         faster=faster_ways(machine),

@@ -30,7 +30,8 @@ class Derainer:
 
     `model`: a shipped name, the path of a .onnx file, or "auto": the best that is shipped, or with `rate` and
     `size` the best that keeps so many frames of (width, height) a second on this machine, which is measured
-    now; `model_reason` tells. `backend`, `precision`, `threads`, `cache_dir`: see EngineOptions.
+    now; `model_reason` tells. As arrays may come in any order, "auto" takes no recurrent network: name it.
+    `backend`, `precision`, `threads`, `cache_dir`: see EngineOptions.
     `tile`: "auto", "none", or the pixels a side that a tile reads. `strength`: 0 gives back the rainy pixels,
     1 the restored ones. `attention`: True for `with_attention`. `keep`: names of attention maps on the
     network's card, such as "drops", whose rain stays in the picture.

@@ -1,4 +1,9 @@
-"""Which network "auto" stands for: the best one that keeps the source's rate on this machine."""
+"""Which network "auto" stands for: the best one that keeps the source's rate on this machine.
+
+For a source, whose frames are restored one after another, a recurrent twin is one more choice, better and
+slower than the network that it is the twin of. Pictures, arrays and frames in any order stand alone, and are
+restored by networks of single frames.
+"""
 
 import logging
 from contextlib import ExitStack
@@ -27,11 +32,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pace:
-    """What is to be kept up with: frames of this size, `rate` of them a second, None where nobody tells."""
+    """What is to be kept up with: frames of this size, `rate` of them a second, None where nobody tells.
+
+    `sequence`: they come one after another from one source, so that a network may remember those before.
+    """
 
     width: int
     height: int
     rate: Fraction | None
+    sequence: bool = False
 
     @property
     def told(self) -> str:
@@ -66,7 +75,7 @@ class _Candidate(NamedTuple):
 
 def pace_of(info: StreamInfo) -> Pace:
     """That of a source, live or not."""
-    return Pace(info.width, info.height, info.average_rate or info.real_rate)
+    return Pace(info.width, info.height, info.average_rate or info.real_rate, sequence=True)
 
 
 def open_chosen(
@@ -78,9 +87,9 @@ def open_chosen(
     one is timed in vain. The smallest is taken where none keeps the pace, or the pace has no rate; the best
     without a pace. Raises UsageError and DerainError as `open_engine` does.
     """
-    ranked = models.ranked()
+    ranked = models.ranked(sequence=pace is not None and pace.sequence)
     if model != "auto" or len(ranked) < 2:
-        path = models.find(model)
+        path = ranked[0] if model == "auto" and ranked else models.find(model)
         return Chosen(open_engine(path, options), path, "")
     if pace is None:
         return Chosen(open_engine(ranked[0], options), ranked[0], "the best; there is no rate to keep")

@@ -11,6 +11,10 @@ SHELF = Path(str(files(__name__)))
 FAMILY = ("realtime-l", "realtime-m", "realtime-s")
 """What "auto" chooses among, of those on the shelf: the best first, each slower than those after it."""
 
+TWINS = {"realtime-s": "realtime-s-video"}
+"""By a network of single frames its recurrent twin: better on moving rain, a little slower, and of no use for
+pictures that stand alone."""
+
 DEFAULT = "realtime"
 """What "auto" stands for where none of FAMILY is on the shelf."""
 
@@ -27,16 +31,20 @@ def shipped() -> tuple[Path, ...]:
     return tuple(sorted(path for path in found if path.stem != GLANCE))
 
 
-def ranked() -> tuple[Path, ...]:
-    """What "auto" chooses among, the best first; nothing where this installation has none of it."""
+def ranked(sequence: bool = False) -> tuple[Path, ...]:
+    """What "auto" chooses among, the best first; nothing where this installation has none of it.
+
+    `sequence`: for frames that are restored one after another, where each twin stands before its still one.
+    """
     known = {path.stem: path for path in shipped()}
-    family = tuple(known[name] for name in FAMILY if name in known)
+    names = [n for name in FAMILY for n in ((TWINS.get(name), name) if sequence else (name,))]
+    family = tuple(known[name] for name in names if name in known)
     return family or tuple(known[name] for name in (DEFAULT,) if name in known)
 
 
 def in_order() -> tuple[Path, ...]:
     """All that `shipped` gives: those that "auto" chooses among first, the best at the head."""
-    first = ranked()
+    first = ranked(sequence=True)
     return (*first, *(path for path in shipped() if path not in first))
 
 

@@ -46,6 +46,16 @@ def test_the_family_is_ranked_by_size_whatever_else_is_shipped(shelf: Path) -> N
         assert models.find(name) == shelf / f"{name}.onnx"
 
 
+def test_a_recurrent_twin_stands_before_its_still_one_where_frames_follow_one_another(shelf: Path) -> None:
+    put(shelf, models.DEFAULT, "realtime-s-video")
+    assert names(models.ranked(sequence=True)) == ["realtime-s-video"]
+    assert names(models.ranked()) == [models.DEFAULT]
+    put(shelf, "realtime-s", "realtime-m")
+    assert names(models.ranked(sequence=True)) == ["realtime-m", "realtime-s-video", "realtime-s"]
+    assert names(models.ranked()) == ["realtime-m", "realtime-s"]
+    assert models.find("realtime-s-video") == shelf / "realtime-s-video.onnx"
+
+
 def test_paths_are_taken_as_they_are(two: tuple[Path, ...], tmp_path: Path) -> None:
     for path in (tmp_path / "mine.onnx", tmp_path / "no" / "ending", Path("other")):
         assert models.find(path) == path

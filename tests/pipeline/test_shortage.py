@@ -14,6 +14,7 @@ import numpy as np
 import onnx_models
 import pytest
 from fake_engine import FakeEngine, invert
+from flying_engine import FlyingEngine
 from holding_engine import HoldingEngine
 
 from derain.engines import registry
@@ -104,6 +105,26 @@ def test_a_frame_that_failed_is_done_again_whichever_of_its_tiles_it_was(failing
     restored = [restorer(frame) for frame in frames]
     assert all(np.array_equal(after, invert(before)) for before, after in zip(frames, restored, strict=True))
     assert (1, 10, 10, 3) in engine.shapes
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_frames_in_flight_go_to_the_spare_in_their_order(late: bool) -> None:
+    engine, cpu = FlyingEngine(FakeEngine(CARD), late=late), Cpu(CARD)
+    asked: list[Engine] = []
+
+    def spare(short: Engine) -> Engine:
+        asked.append(short)
+        return cpu
+
+    restorer, frames = Restorer(engine, "none", spare=spare), [noise(16, 24, seed) for seed in range(6)]
+    flying, restored = [restorer.start(frame) for frame in frames[:2]], []
+    engine.most = 0
+    for frame in frames[2:]:
+        flying.append(restorer.start(frame))
+        restored.append(flying.pop(0).wait())
+    restored += [ticket.wait() for ticket in flying]
+    assert all(np.array_equal(after, invert(before)) for before, after in zip(frames, restored, strict=True))
+    assert len(asked) == 1 and restorer.engine is cpu and restorer.in_flight == 1
 
 
 def test_another_network_does_not_go_on() -> None:

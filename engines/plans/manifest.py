@@ -32,14 +32,14 @@ class Manifest:
     parity: Parity | None = None
 
 
-def as_json(manifest: Manifest) -> dict[str, Any]:
+def plain(manifest: Manifest) -> dict[str, Any]:
     """As it is written, for people and programs."""
     return {"format": FORMAT, **asdict(manifest)}
 
 
 def written(manifest: Manifest) -> bytes:
     """The file's content."""
-    return (json.dumps(as_json(manifest), indent=2, allow_nan=False) + "\n").encode()
+    return (json.dumps(plain(manifest), indent=2, allow_nan=False) + "\n").encode()
 
 
 def parsed(content: bytes) -> Manifest:

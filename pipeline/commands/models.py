@@ -14,6 +14,7 @@ from rich.table import Table
 from derain.engines import models
 from derain.engines.card import ModelCard, read_card
 from derain.engines.modelfile import open_model
+from derain.pipeline.glance import shipped_glance
 from derain.pipeline.speeds import Speed, kept
 
 
@@ -21,13 +22,16 @@ from derain.pipeline.speeds import Speed, kept
 class Listed:
     """One network; `choice`: its place among those that "auto" chooses from, 1 the best; None for others.
 
-    `size`: of the file in bytes. `attention`: whether it gives an attention map. `int8`: the same network in
-    INT8, beside it. `here`: what was measured on this machine lately.
+    `video_choice`: the same for videos, where recurrent ones stand among them. `use`: what it is for, in
+    words. `size`: of the file in bytes. `attention`: whether it gives an attention map. `int8`: the same
+    network in INT8, beside it. `here`: what was measured on this machine lately.
     """
 
     path: Path
     size: int
     choice: int | None
+    video_choice: int | None
+    use: str
     attention: bool
     int8: Path | None
     card: ModelCard
@@ -40,10 +44,12 @@ class Listed:
 def command(networks: Sequence[str], as_json: bool) -> None:
     """List the shipped networks with their cards, or those that are named.
 
+    The last is the glance, which only looks whether it rains while dry frames are left alone.
+
     With --model auto, derain video takes the best that keeps the source's rate on this machine; what it
     measured for that in the last day is told here.
     """
-    paths = [models.find(network) for network in networks] if networks else models.in_order()
+    paths = [find(network) for network in networks] if networks else in_order()
     measured = kept()
     found = [look_up(path, measured) for path in paths]
     if as_json:
@@ -56,14 +62,28 @@ def command(networks: Sequence[str], as_json: bool) -> None:
         click.echo("\n\n".join(plain(network) for network in found))
 
 
+def in_order() -> list[Path]:
+    """All that is shipped: those that "auto" chooses among first, the glance last."""
+    glance = shipped_glance()
+    return [*models.in_order(), *([glance] if glance else [])]
+
+
+def find(network: str) -> Path:
+    """The file of a network by its name, the glance's too, or by its path. Raises UsageError."""
+    glance = shipped_glance() if network == models.GLANCE else None
+    return glance or models.find(network)
+
+
 def look_up(path: Path, measured: Sequence[Speed] = ()) -> Listed:
     """Reads a network's card; raises UsageError where it is not one that derain can feed."""
-    model, int8, ranked = open_model(path), models.int8_of(path), models.ranked()
+    model, int8 = open_model(path), models.int8_of(path)
     hashes = {model.card.sha256} | ({read_card(int8).sha256} if int8.exists() else set())
     return Listed(
         path=path,
         size=path.stat().st_size,
-        choice=ranked.index(path) + 1 if path in ranked else None,
+        choice=place_in(models.ranked(), path),
+        video_choice=place_in(models.ranked(sequence=True), path),
+        use=use(path, model.card),
         attention=model.attention,
         int8=int8 if int8.exists() else None,
         card=model.card,
@@ -71,10 +91,23 @@ def look_up(path: Path, measured: Sequence[Speed] = ()) -> Listed:
     )
 
 
+def place_in(ranked: Sequence[Path], path: Path) -> int | None:
+    """1 for the first; None where it is none of them."""
+    return ranked.index(path) + 1 if path in ranked else None
+
+
+def use(path: Path, card: ModelCard) -> str:
+    """What a network is for."""
+    if path == shipped_glance():
+        return "looks for rain while dry frames skip the network (--bypass auto); restores nothing"
+    return "videos: it remembers the frames before" if card.states else "pictures and videos"
+
+
 def facts(network: Listed) -> dict[str, str]:
     """What a user wants to know first, in that order; what the card does not tell is left out."""
     card = network.card
     rows = {
+        "use": network.use,
         "removes": ", ".join(card.removes),
         "quality": _figures(card.quality),
         "speed": _figures(card.speed),
@@ -92,9 +125,13 @@ def facts(network: Listed) -> dict[str, str]:
 
 def title(network: Listed) -> str:
     """Name and version, and its place among those that "auto" chooses from."""
-    count = len(models.ranked())
-    auto = "default" if count == 1 else f"auto: choice {network.choice} of {count}"
-    return f"{network.card.name} {network.card.version}{f' ({auto})' if network.choice else ''}"
+    still, moving = len(models.ranked()), len(models.ranked(sequence=True))
+    places = [f"{network.video_choice} of {moving}"] if network.video_choice else []
+    if moving != still or network.choice != network.video_choice:
+        places = [f"{place} for videos" for place in places]
+        places += [f"{network.choice} of {still} for pictures"] if network.choice else []
+    auto = "default" if places == ["1 of 1"] else f"auto: choice {', '.join(places)}"
+    return f"{network.card.name} {network.card.version}{f' ({auto})' if places else ''}"
 
 
 def told(speed: Speed) -> str:

@@ -331,8 +331,9 @@ def test_a_video_tells_in_its_first_line_and_in_json(
         (20, "realtime-l", "realtime-l"),
         (25, "realtime-m", "realtime-m"),
         (35, "realtime-s-video", "realtime-s"),
-    ]
-    + [(37.33, "realtime-s", "realtime-s"), (60, "realtime-s", "realtime-s")],
+        (37.33, "realtime-s", "realtime-s"),
+        (60, "realtime-s", "realtime-s"),
+    ],
 )
 def test_a_recurrent_twin_is_one_more_choice_for_frames_of_one_source(
     twins: Path, took: list[str], rate: float, of_a_source: str, alone: str

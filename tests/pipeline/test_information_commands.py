@@ -105,7 +105,33 @@ def test_models_begins_with_those_that_auto_chooses_among(
         "realtime-s 1 (auto: choice 2 of 2)",
         "other 1",
         f"{models.DEFAULT} 1",
+        "glance 1",
     ]
+
+
+def test_models_tells_what_each_is_for_the_glance_last(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx_models.conv(shelf, "realtime-s")
+    onnx_models.recurrent(shelf, "realtime-s-video")
+    onnx_models.glance(shelf, removes=(), quality={}, dry_below=0.3)
+    assert run(["models"]) == 0
+    told = capsys.readouterr().out.split("\n\n")
+    assert [network.splitlines()[0] for network in told] == [
+        "realtime-s-video 1 (auto: choice 1 of 2 for videos)",
+        "realtime-s 1 (auto: choice 2 of 2 for videos, 1 of 1 for pictures)",
+        "glance 1",
+    ]
+    uses = [network.splitlines()[1] for network in told]
+    assert uses[0] == "  use: videos: it remembers the frames before"
+    assert uses[1] == "  use: pictures and videos"
+    assert uses[2].startswith("  use: looks for rain while dry frames skip the network")
+    assert "  licence: MIT\n" in told[2], "its card is shown as any other's"
+    assert run(["models", "glance", "realtime-s", "--json"]) == 0
+    glance, still = json.loads(capsys.readouterr().out)
+    assert (glance["choice"], glance["video_choice"], glance["card"]["dry_below"]) == (None, None, 0.3)
+    assert (still["choice"], still["video_choice"], still["use"]) == (1, 2, "pictures and videos")
+    assert run(["video", "in.mp4", "out.mp4", "--model", "glance"]) == 2, "it is not offered for restoring"
 
 
 def test_models_tells_what_was_measured_here(

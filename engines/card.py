@@ -17,7 +17,7 @@ PREFIX = "derain."
 """Begins the name of each metadata entry that belongs to the card."""
 
 
-PRECISIONS = ("fp32", "int8")
+PRECISIONS = ("fp32", "int8", "fp8")
 """What a model file may be in; fp32 is run in others too, as the backend takes."""
 
 
@@ -50,7 +50,7 @@ class ModelCard:
     `attention`: the names of its attention maps, in their order; empty where it has none.
     `attention_scale`: height and width of the maps are those of the frame divided by it.
     `dry_below`: a frame of a lower score, of the scores that the pipeline gives frames, has no rain in it.
-    `precision`: of PRECISIONS, what its numbers are. `calibration`: what an INT8 network was quantised on.
+    `precision`: of PRECISIONS, what its numbers are. `calibration`: what one in 8 bits was quantised on.
     `sha256`: of the weights (graph initialisers), filled on export.
     """
 

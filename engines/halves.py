@@ -32,9 +32,7 @@ KINDS = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 _TYPES = {"fp16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
 GREATEST = {"fp16": 65504.0, "bf16": (2 - 2**-7) * 2.0**127}
 SCALES_OPSET = 19
-"""From this ONNX opset on the scales of Q/DQ nodes may be in halves."""
-RENAMED_OPSET = 18
-"""What networks are made of means the same in this opset and in SCALES_OPSET."""
+"""From this ONNX opset on the scales of Q/DQ nodes may be in halves, and there is FP8."""
 LEAST_SCALE = 2.0**-14
 """Smaller scales of Q/DQ nodes are not exact enough in fp16."""
 
@@ -46,8 +44,8 @@ def to_half(model: onnx.ModelProto, kind: str) -> onnx.ModelProto:
     Raises UsageError where a weight is not a number, or greater than halves hold.
     """
     check_weights(model)
-    whole = onnx.ModelProto()
-    whole.CopyFrom(model)
+    rounds = any(node.op_type in QUANTISED for node in model.graph.node)
+    whole = with_opset(model, SCALES_OPSET if rounds else 0)
     _constants_as_weights(whole.graph)
     rewriter = Rewriter(whole.graph, kind, float_tensors(whole))
     nodes = [new for place, node in enumerate(whole.graph.node) for new in rewriter.rewritten(place, node)]
@@ -55,20 +53,24 @@ def to_half(model: onnx.ModelProto, kind: str) -> onnx.ModelProto:
     whole.graph.node.extend(nodes)
     whole.graph.initializer.extend(rewriter.weights)
     drop_unused(whole.graph)
-    if any(node.op_type in QUANTISED for node in nodes):
-        _raise_opset(whole, SCALES_OPSET)
     return whole
 
 
 def can_have_halves(model: onnx.ModelProto) -> bool:
-    """Whether the model has no Q/DQ nodes, or such as can have their scales in halves."""
+    """Whether the scales of its Q/DQ nodes, if it has any, are exact enough in halves."""
     values = {tensor.name: tensor for tensor in model.graph.initializer}
     names = {node.input[1] for node in model.graph.node if node.op_type in QUANTISED}
-    scales = [numpy_helper.to_array(values[name]) for name in names if name in values]
-    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
-    return not names or (
-        opset >= RENAMED_OPSET and len(scales) == len(names) and all((s >= LEAST_SCALE).all() for s in scales)
-    )
+    return all((numpy_helper.to_array(values[name]) >= LEAST_SCALE).all() for name in names)
+
+
+def with_opset(model: onnx.ModelProto, least: int) -> onnx.ModelProto:
+    """A copy of `model` in the ONNX opset `least`, or in its own where that is later."""
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    if all(entry.version >= least for entry in model.opset_import if entry.domain in ("", "ai.onnx")):
+        return whole
+    converted: onnx.ModelProto = onnx.version_converter.convert_version(whole, least)
+    return converted
 
 
 def check_weights(model: onnx.ModelProto) -> None:
@@ -216,9 +218,3 @@ def drop_unused(graph: onnx.GraphProto) -> None:
     for place in reversed(range(len(graph.initializer))):
         if graph.initializer[place].name not in read:
             del graph.initializer[place]
-
-
-def _raise_opset(model: onnx.ModelProto, least: int) -> None:
-    for entry in model.opset_import:
-        if entry.domain in ("", "ai.onnx"):
-            entry.version = max(entry.version, least)

@@ -44,7 +44,7 @@ class OnnxRuntimeEngine(GraphEngine):
         graph = with_pixel_edges(model, options).SerializeToString()
         try:
             self._session = ort.InferenceSession(
-                graph, _session_options(ort, options), providers=["CPUExecutionProvider"]
+                graph, _session_options(ort, options, self.precision), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its errors have no base class of their own
             raise failure(error, f"onnxruntime can't compile the model {model.path}") from error
@@ -73,9 +73,11 @@ def _bind(bind: Callable[..., None], name: str, array: npt.NDArray[Any]) -> None
     bind(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
 
-def _session_options(ort: Any, options: EngineOptions) -> Any:
+def _session_options(ort: Any, options: EngineOptions, precision: str) -> Any:
     chosen = ort.SessionOptions()
-    chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    levels = ort.GraphOptimizationLevel
+    # With all of it, 1.31 makes convolutions of integers of those in FP8, which it then refuses.
+    chosen.graph_optimization_level = levels.ORT_ENABLE_BASIC if precision == "fp8" else levels.ORT_ENABLE_ALL
     chosen.intra_op_num_threads = options.threads or 0
     chosen.log_severity_level = 4  # errors are not written to stderr; they come back as exceptions
     # Threads that spin between frames would take the cores from the decoder and the encoder.

@@ -16,8 +16,8 @@ KEPT_SHAPES = 4
 KEPT_PIXELS = 4_000_000
 """Compiled shapes that stay ready: so many, while their pixels together (some 70 bytes each) are not more."""
 
-_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
-"""INT8 is in the graph; the hint is for what it leaves in floats."""
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32", "fp8": "f32"}
+"""INT8 and FP8 are in the graph; the hint is for what they leave in other floats."""
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16"}
 
 

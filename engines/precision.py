@@ -1,4 +1,4 @@
-"""Which file of a network runs: itself, or its INT8 file beside it."""
+"""Which file of a network runs: itself, or its INT8 or FP8 file beside it."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from derain.engines.modelfile import ModelFile, open_model
 
 FAST_IN_INT8 = ("openvino",)
 """Backends that INT8 is faster with; ONNX Runtime runs it on CPUs, slower than fp32."""
+_IN_8_BITS = {"int8": models.int8_of, "fp8": models.fp8_of}
 
 
 class Choice(NamedTuple):
@@ -21,37 +22,39 @@ class Choice(NamedTuple):
 def choose(file: ModelFile, backend: str, asked: str) -> Choice:
     """What `backend` is to run of the network in `file`, with `asked` as its precision.
 
-    Raises UsageError where INT8 is asked for and there is no such file, or another than an INT8 file has.
+    Raises UsageError where 8 bits are asked for and there is no such file, or another than such a file has.
     """
-    if file.card.precision == "int8":
-        if asked not in ("auto", "int8"):
-            raise UsageError(f"the model {file.path} is int8; give the fp32 file for the precision {asked}")
-        return Choice(file, "the file is INT8" if asked == "auto" else "")
-    if asked not in ("auto", "int8"):
+    held = file.card.precision
+    if held != "fp32":
+        if asked not in ("auto", held):
+            raise UsageError(f"the model {file.path} is {held}; give the fp32 file for the precision {asked}")
+        return Choice(file, f"the file is {held.upper()}" if asked == "auto" else "")
+    if asked in _IN_8_BITS:
+        return Choice(open_in_8_bits(_IN_8_BITS[asked](file.path), file, asked), "")
+    if asked != "auto":
         return Choice(file, "")
     path = models.int8_of(file.path)
-    if asked == "int8":
-        return Choice(open_int8(path, file), "")
     if not path.exists():
         return Choice(file, f"no {path.name} beside it")
     if reason := _against(backend):
         return Choice(file, reason)
-    return Choice(open_int8(path, file), f"the processor has {', '.join(able())}")
+    return Choice(open_in_8_bits(path, file, "int8"), f"the processor has {', '.join(able())}")
 
 
-def open_int8(path: Path, exact: ModelFile) -> ModelFile:
-    """The INT8 file of the network in `exact`; raises UsageError where it is missing or another's."""
+def open_in_8_bits(path: Path, exact: ModelFile, kind: str) -> ModelFile:
+    """The "int8" or "fp8" file of the network in `exact`; UsageError where it is missing or another's."""
+    make = "derain quantise" if kind == "int8" else f"derain quantise --precision {kind}"
     if not path.exists():
         raise UsageError(
-            f"there is no INT8 file {path} of the network {exact.card.name!r}; make one with "
-            "derain quantise, or take the precision auto"
+            f"there is no {kind.upper()} file {path} of the network {exact.card.name!r}; make one with "
+            f"{make}, or take the precision auto"
         )
     file = open_model(path)
     found = file.card.name, file.card.version, file.card.precision
-    if found != (exact.card.name, exact.card.version, "int8"):
+    if found != (exact.card.name, exact.card.version, kind):
         raise UsageError(
             f"{path} holds the network {' '.join(found)} where that of {exact.path}, {exact.card.name} "
-            f"{exact.card.version} int8, was looked for; make it again with derain quantise"
+            f"{exact.card.version} {kind}, was looked for; make it again with {make}"
         )
     if maps_of(file) != maps_of(exact):
         raise UsageError(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from derain.engines.engine import Pixels
 from derain.engines.errors import UsageError
@@ -74,3 +75,8 @@ def cut(name: str, pixels: Pixels, multiple_of: int, rng: np.random.Generator) -
         part = (part >> 8).astype(np.uint8)
     colours = part if part.ndim == 3 else np.stack([part] * 3, axis=2)
     return np.ascontiguousarray(colours)
+
+
+def planes(pixels: Pixels) -> npt.NDArray[np.float32]:
+    """(1, 3, H, W) float32 in 0..1 of (H, W, 3) uint8."""
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[np.newaxis], np.float32) / np.float32(255)

@@ -5,10 +5,9 @@ from pathlib import Path
 import torch
 
 from derain.engines.errors import UsageError
-from derain.train.calibration import choose
+from derain.train.calibration import choose, planes
 from derain.train.checkpoint import State
 from derain.train.networks.registry import entry
-from derain.train.quantise import planes
 from derain.train.recipe import Recipe
 from derain.train.rounding import ranges, rounding, set_ranges
 

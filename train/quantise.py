@@ -1,8 +1,9 @@
-"""fp32 -> INT8 after training: the same network with Q/DQ nodes, calibrated on real frames.
+"""fp32 -> INT8 or FP8 after training: the same network with Q/DQ nodes, calibrated on real frames.
 
 What comes out is plain ONNX that OpenVINO compiles to INT8 and ONNX Runtime runs. All is symmetric (no zero
-point but 0), which is all that TensorRT takes; weights are so by channel. Nodes that no convolution follows
-(the gate, the residual, the clipping) stay fp32: they cost little, and their errors are the picture's.
+point but 0), weights by channel, as TensorRT needs it (which takes no uint8: `engines/trt_graph.py` makes
+int8 of it). Nodes that no convolution follows (the gate, the residual, the clipping) stay fp32: they cost
+little, and their errors are the picture's.
 """
 
 import importlib
@@ -24,7 +25,8 @@ from derain.engines.errors import DerainError, UsageError
 from derain.engines.modelfile import INPUT, ModelFile, open_model
 from derain.engines.quality import psnr
 from derain.engines.registry import open_engine
-from derain.train.calibration import Chosen, choose
+from derain.train.calibration import Chosen, choose, planes
+from derain.train.fp8 import to_fp8
 
 HEAVY = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 """What INT8 is for; NNCF quantises other nodes between them as far as they pass the integers on."""
@@ -44,17 +46,19 @@ class Quantised:
 
 @dataclass(frozen=True)
 class QuantiseOptions:
-    """`frames`: to calibrate on, chosen by `seed`. `least`: PSNR to fp32 in dB, or nothing is written."""
+    """`frames`: to calibrate on, chosen by `seed`. `least`: PSNR to fp32 in dB, or nothing is written.
+    `precision`: "int8" or "fp8"."""
 
     frames: int = 32
     seed: int = 0
     least: float = 38.0
+    precision: str = "int8"
 
 
 def quantise(
     model: Path, output: Path, calibration: Path, options: QuantiseOptions | None = None
 ) -> Quantised:
-    """Writes `model` in INT8 to `output`, calibrated on frames of `calibration`, a folder or a video.
+    """Writes `model` in 8 bits to `output`, calibrated on frames of `calibration`, a folder or a video.
 
     The same frames give the same file. Raises UsageError where the model, the frames or the output won't do,
     DerainError where the result is further from fp32 than allowed, on frames that it was not calibrated on.
@@ -63,18 +67,19 @@ def quantise(
     file = open_model(model)
     check(file, output)
     chosen = choose(calibration, options.frames, options.seed, file.card.multiple_of)
-    quantised = to_int8(file.graph, chosen.calibration)
+    kind = options.precision
+    quantised = (to_fp8 if kind == "fp8" else to_int8)(file.graph, chosen.calibration)
     temporary = output.with_name(f".{output.name}.tmp")
     try:
-        card = write(quantised, file.card, temporary)
-        decibels = nearness(model, temporary, chosen.held_out)
+        card = write(quantised, file.card, temporary, kind)
+        decibels = nearness(model, temporary, chosen.held_out, kind)
         mean, worst = float(np.mean(decibels)), float(min(decibels))
         if mean < options.least:
             raise DerainError(
-                f"{model} in INT8 is at {mean:.1f} dB to fp32, less than {options.least:g} dB, and was not "
-                "written; calibrate it on more frames, or on frames more like those it will restore"
+                f"{model} in {kind.upper()} is at {mean:.1f} dB to fp32, less than {options.least:g} dB, and "
+                "was not written; calibrate it on more frames, or on frames more like those it will restore"
             )
-        card = write(quantised, replace(card, calibration=told(chosen, options.seed, mean)), temporary)
+        card = write(quantised, replace(card, calibration=told(chosen, options.seed, mean)), temporary, kind)
         temporary.replace(output)
     finally:
         temporary.unlink(missing_ok=True)
@@ -92,7 +97,7 @@ def check(file: ModelFile, output: Path) -> None:
     if not output.parent.is_dir():
         raise UsageError(f"there is no folder {output.parent} for {output.name}; make it first")
     if output.resolve() == file.path.resolve():
-        raise UsageError(f"{output} is the model itself; give the INT8 one a name of its own")
+        raise UsageError(f"{output} is the model itself; give what is made of it a name of its own")
 
 
 def to_int8(graph: onnx.ModelProto, frames: Sequence[Pixels]) -> onnx.ModelProto:
@@ -128,24 +133,19 @@ def after_the_last(graph: onnx.GraphProto, kinds: Sequence[str]) -> Iterator[onn
             yield node
 
 
-def planes(pixels: Pixels) -> Any:
-    """(1, 3, H, W) float32 in 0..1 of (H, W, 3) uint8."""
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[np.newaxis], np.float32) / np.float32(255)
-
-
-def write(model: onnx.ModelProto, card: ModelCard, path: Path) -> ModelCard:
-    """Writes `model` with `card` as that of an INT8 network; returns the card as written."""
-    card = replace(card, precision="int8", sha256=weights_sha256(model))
+def write(model: onnx.ModelProto, card: ModelCard, path: Path, precision: str = "int8") -> ModelCard:
+    """Writes `model` with `card` as that of a network in `precision`; returns the card as written."""
+    card = replace(card, precision=precision, sha256=weights_sha256(model))
     write_card(model, card)
     path.write_bytes(model.SerializeToString(deterministic=True))
     return card
 
 
-def nearness(model: Path, quantised: Path, frames: Sequence[Pixels]) -> list[float]:
-    """PSNR in dB on RGB of what two files make of each frame, run as a user runs them."""
+def nearness(model: Path, quantised: Path, frames: Sequence[Pixels], precision: str = "int8") -> list[float]:
+    """PSNR in dB on RGB of what two files make of each frame, run as a user runs them on the CPU."""
     with (
-        open_engine(model, EngineOptions(precision="fp32")) as exact,
-        open_engine(quantised, EngineOptions(precision="int8")) as rough,
+        open_engine(model, EngineOptions(backend="cpu", precision="fp32")) as exact,
+        open_engine(quantised, EngineOptions(backend="cpu", precision=precision)) as rough,
     ):
         return [psnr(rough.infer(frame[np.newaxis]), exact.infer(frame[np.newaxis]), 255) for frame in frames]
 

@@ -21,13 +21,13 @@ DEFAULT = "realtime"
 GLANCE = "glance"
 """The cheap network that only looks where rain may be; it restores nothing and is not offered."""
 
-INT8 = ".int8.onnx"
-"""Ends the name of a network's INT8 file, beside NAME.onnx."""
+INT8, FP8 = ".int8.onnx", ".fp8.onnx"
+"""End the names of a network's INT8 and FP8 files, beside NAME.onnx."""
 
 
 def shipped() -> tuple[Path, ...]:
-    """The files of the networks that restore, in the order of their names; not their INT8 files."""
-    found = (path for path in SHELF.glob("*.onnx") if not path.name.endswith(INT8))
+    """The files of the networks that restore, in the order of their names; not their files in 8 bits."""
+    found = (path for path in SHELF.glob("*.onnx") if not path.name.endswith((INT8, FP8)))
     return tuple(sorted(path for path in found if path.stem != GLANCE))
 
 
@@ -51,6 +51,18 @@ def in_order() -> tuple[Path, ...]:
 def int8_of(network: Path) -> Path:
     """Where the INT8 file of the network at `network` is, if there is one."""
     return network.with_name(network.stem + INT8)
+
+
+def fp8_of(network: Path) -> Path:
+    """Where its FP8 file is, if there is one."""
+    return network.with_name(network.stem + FP8)
+
+
+def exact_of(network: Path) -> Path:
+    """Where the fp32 file of the network at `network`, itself or its file in 8 bits, is, if there is one."""
+    name = network.name
+    endings = [ending for ending in (INT8, FP8) if name.endswith(ending)]
+    return network.with_name(name.removesuffix(endings[0]) + ".onnx") if endings else network
 
 
 def find(name_or_path: str | Path) -> Path:

@@ -113,5 +113,5 @@ def test_the_first_line_of_a_run_tells_it(
 
 def test_a_card_of_another_precision_is_refused(tmp_path: Path) -> None:
     network = onnx_models.identity(tmp_path, precision="int4")
-    with pytest.raises(UsageError, match=r"has precision = 'int4'; it must be fp32 or int8$"):
+    with pytest.raises(UsageError, match=r"has precision = 'int4'; it must be fp32 or int8 or fp8$"):
         open_engine(network)

@@ -64,8 +64,8 @@ def test_no_backend_gives_every_reason(tmp_path: Path, monkeypatch: pytest.Monke
 def test_an_option_that_no_backend_takes_is_a_usage_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(UsageError, match=r"openvino .* 'fp8'.*; onnxruntime: .* 'fp8'"):
-        open_engine(onnx_models.identity(tmp_path), EngineOptions(precision="fp8"))
+    with pytest.raises(UsageError, match=r"openvino .* 'fp4'.*; onnxruntime: .* 'fp4'"):
+        open_engine(onnx_models.identity(tmp_path), EngineOptions(precision="fp4"))
     assert not caplog.records, "the error says it all"
 
 

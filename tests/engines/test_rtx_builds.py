@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import onnx_models
 import pytest
 import trt_fake
@@ -19,6 +20,8 @@ from derain.engines.errors import DerainError
 from derain.engines.modelfile import open_model
 from derain.engines.trt import RTX_CAPABILITIES, Runtime
 from derain.engines.trt_graph import graph_for
+from derain.train.fp8 import to_fp8
+from derain.train.quantise import write
 
 REASON = trt.unavailable("tensorrt_rtx")
 pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
@@ -55,6 +58,15 @@ def test_floats_build_for_dynamic_and_fixed_shapes(
 ) -> None:
     plan = built(rtx, onnx_models.unshuffle(tmp_path), precision, profile, capabilities=(card,))
     assert plan.layers == {{"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}[precision]: 2}
+
+
+@pytest.mark.parametrize("card,profile", [("89", FIXED), ("120", DYNAMIC)], ids=["89-fixed", "120-dynamic"])
+def test_fp8_builds_where_cards_have_it(card: str, profile: Profile, rtx: Runtime, tmp_path: Path) -> None:
+    file = open_model(onnx_models.unshuffle(tmp_path, channels=16))
+    frame = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    write(to_fp8(file.graph, [frame]), file.card, tmp_path / "unshuffle.fp8.onnx", "fp8")
+    plan = built(rtx, tmp_path / "unshuffle.fp8.onnx", "fp8", profile, capabilities=(card,))
+    assert plan.layers == {"HALF": 2, "FP8": 4}
 
 
 @pytest.mark.parametrize("options", [{"dtype": "uint16"}, {"scores": True}, {"attention": True}], ids=str)

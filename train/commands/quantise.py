@@ -31,10 +31,21 @@ from derain.train.quantise import QuantiseOptions, quantise
     metavar="DB",
     help="PSNR to the fp32 network below which nothing is written.  [default: 38]",
 )
-def command(model: str, output: Path, calibration: Path, frames: int, seed: int, least: float) -> None:
-    """Write MODEL, a shipped network or a .onnx file, in INT8 to OUTPUT.
+@click.option(
+    "--precision",
+    type=click.Choice(["int8", "fp8"]),
+    default="int8",
+    show_default=True,
+    help="fp8 is for NVIDIA cards of compute capability 89 and later.",
+)
+def command(
+    model: str, output: Path, calibration: Path, frames: int, seed: int, least: float, precision: str
+) -> None:
+    """Write MODEL, a shipped network or a .onnx file, in INT8 or FP8 to OUTPUT.
 
-    Named NAME.int8.onnx beside NAME.onnx, it is taken by itself on processors that are fast with it.
+    Named NAME.int8.onnx beside NAME.onnx, it is taken by itself on processors that are fast with it;
+    named NAME.fp8.onnx, by --precision fp8.
     """
-    done = quantise(models.find(model), output, calibration, QuantiseOptions(frames, seed, least))
+    options = QuantiseOptions(frames, seed, least, precision)
+    done = quantise(models.find(model), output, calibration, options)
     click.echo(f"{output}: {done.card.calibration}, {done.worst:.2f} dB on the worst")

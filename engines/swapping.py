@@ -140,7 +140,8 @@ class Successor:
             warm(engine, self._shape, options.dtype)
             self._go_on()
             stack.pop_all()
-        self.reason = f"opened and checked in {time.monotonic() - began:.1f} s: {parity.told()}"
+        seconds, worst = time.monotonic() - began, parity.worst.told()
+        self.reason = f"opened and checked in {seconds:.1f} s, at worst {worst} beside {parity.reference}"
         return engine
 
     def _check(self, engine: Engine) -> Parity:

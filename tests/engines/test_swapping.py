@@ -53,7 +53,7 @@ def test_it_opens_checks_and_warms_an_engine(device: far_backend.Device, model: 
     assert not successor.begun and not successor.ready
     engine = ended(successor)
     assert engine is device.opened[0] and successor.take() is None
-    assert "opened and checked in" in successor.reason and "rain no difference" in successor.reason
+    assert "opened and checked in" in successor.reason and "at worst flat no difference" in successor.reason
     assert device.shapes[-1] == (*SHAPE, 3), "so that the first frame need not wait"
     successor.close()
     assert not device.opened[0].closed, "whoever took it closes it"

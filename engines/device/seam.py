@@ -1,10 +1,11 @@
 """What an engine needs of a device: memory, streams, events and, where there are any, graphs.
 
-`host.py` is the host's own memory, `cuda.py` the packages cuda.bindings and cuda.core, `pycuda.py` the
-package pycuda; one suite of tests holds all of them to what is said here. Nothing here is safe to use from
-two threads at a time but `Device.free_memory`.
+`host.py` is the host's own memory, `cuda.py` the package cuda.bindings, `pycuda.py` the package pycuda; one
+suite of tests holds all of them to what is said here. Any thread may use a device, one at a time; only
+`Device.free_memory` may be called beside others. Every call leaves the thread's CUDA context as it found it.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -91,7 +92,11 @@ class Stream(Protocol):
         ...
 
     def begin_capture(self) -> None:
-        """What is put in from now on is noted, not done. Raises DerainError without `Device.graphs`."""
+        """What is put in from now on is noted, not done: copies between pinned arrays and buffers, and what
+        a runtime puts in. Waiting for the stream or an event, and recording one, raise DerainError meanwhile.
+
+        Raises DerainError without `Device.graphs`.
+        """
         ...
 
     def end_capture(self) -> Graph: ...
@@ -110,12 +115,17 @@ class Device(Protocol):
     @property
     def facts(self) -> DeviceFacts: ...
 
+    def current(self) -> AbstractContextManager[None]:
+        """Within it the device is the calling thread's, as a runtime's own calls need it."""
+        ...
+
     def allocate(self, nbytes: int) -> Buffer:
         """At least one byte. Raises DeviceMemoryError."""
         ...
 
     def pinned(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> HostArray:
-        """A page-locked array on the host, zeroed; it lives until the device is closed and nobody holds it.
+        """A page-locked array on the host, zeroed. The device holds it until it is closed; who holds it
+        longer has an ordinary array.
 
         Raises DeviceMemoryError.
         """

@@ -79,10 +79,11 @@ def measured(rows: Sequence[Row], done: Trained, sets: Sequence[CaseSet], thread
     ]
 
 
-def make_runs(budget: float, folder: Path | None) -> Path:
+def make_runs(terms: Terms, folder: Path | None) -> Path:
     """The folder of the runs, which training needs. Raises UsageError."""
     if folder is None:
-        raise UsageError(f"--output names the folder of the runs, for {told(budget)} of training each")
+        each = f"{terms.steps} steps" if terms.steps else told(terms.budget)
+        raise UsageError(f"--output names the folder of the runs, for {each} of training each")
     make(folder)
     return folder
 
@@ -95,6 +96,8 @@ PATH = click.Path(path_type=Path)
 @click.option("--candidates", callback=candidates_option, metavar="NAME,...", help="Not all, but these.")
 @click.option("--budget", default="10m", show_default=True, callback=budget_or_none, metavar="TIME",
               help="Training of each; 0 for times alone.")  # fmt: skip
+@click.option("--steps", default=0, type=click.IntRange(min=0), metavar="N",
+              help="So many of each, in place of a budget: the same on any machine.")  # fmt: skip
 @click.option("--output", "folder", type=PATH, help="The run folders.")
 @click.option("--held-out", "held", type=PATH, metavar="FOLDER", help="What derain benchmark-set made.")
 @click.option("--set", "folders", type=PATH, multiple=True, metavar="PAIRS",
@@ -112,6 +115,7 @@ def command(
     data: str | None,
     candidates: tuple[Candidate, ...],
     budget: float,
+    steps: int,
     folder: Path | None,
     held: Path | None,
     folders: tuple[Path, ...],
@@ -128,11 +132,12 @@ def command(
     kept in the folder of --output: the same command goes on where it was stopped.
     """
     place = reserve(json_file)
-    terms = Terms(data_folder(data), budget, seed, threads, workers)
+    terms = Terms(data_folder(data), budget, seed, threads, workers, steps)
     recipes = {one.name: recipe_of(one, seed) for one in candidates}
     sources_of(recipes[candidates[0].name], terms.data)
-    sets = sets_to_measure(held, folders, every) if budget else []
-    runs = make_runs(budget, folder) if budget else None
+    trains = bool(budget or steps)
+    sets = sets_to_measure(held, folders, every) if trains else []
+    runs = make_runs(terms, folder) if trains else None
     facts = machine()
     rows, failed = timed(candidates, terms, rounds), dict[str, str]()
     if runs is not None:
@@ -142,7 +147,7 @@ def command(
     say(rows, failed, f"{facts['cpu']}, {threads} threads, load {facts['load']:.1f}")
     content = {
         "machine": facts,
-        "budget_seconds": budget,
+        **({"steps": steps} if steps else {"budget_seconds": budget}),
         "seed": seed,
         "threads": threads,
         "frame": FRAME,

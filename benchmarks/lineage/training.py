@@ -33,13 +33,15 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Terms:
-    """What is the same for all. `budget`: seconds of training. `workers`: processes that make patches."""
+    """What is the same for all. `budget`: seconds of training. `workers`: processes that make patches.
+    `steps`: so many of each in place of a budget, where it is not 0."""
 
     data: Path
     budget: float
     seed: int
     threads: int
     workers: int = 1
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Record:
     """What is kept of a training beside its run. `same`: what another call must have the same to go on.
 
     `planned` steps are those the schedule is made for; `steps` were done in `seconds`, at `rate` a second
-    in the first measurement.
+    in the first measurement, 0 where the steps were given.
     """
 
     same: dict[str, Any]
@@ -98,8 +100,9 @@ def trained(name: str, recipe: Recipe, terms: Terms, folder: Path, tell: Tell) -
         tell(f"{name}: trained already, {record.steps} steps in {record.seconds:.0f} s")
         return record
     left = terms.budget - (spent(folder) if (folder / "checkpoint.pt").exists() else 0)
-    if left > 0:
-        tell(f"{name}: training for {left:.0f} s, {record.planned} steps in all")
+    if terms.steps or left > 0:
+        limit = "" if terms.steps else f"for {left:.0f} s, "
+        tell(f"{name}: training {limit}{record.planned} steps in all")
         child.call(words(record, terms, folder, left), terms.threads, folder / "log.txt", told(name, tell))
     record = replace(record, steps=steps_of(folder), seconds=spent(folder), finished=True)
     write(record, folder)
@@ -109,7 +112,7 @@ def trained(name: str, recipe: Recipe, terms: Terms, folder: Path, tell: Tell) -
 def begun(name: str, recipe: Recipe, terms: Terms, folder: Path, tell: Tell) -> Record:
     """The record in the folder; without one, of a schedule made to fit this machine."""
     same = {
-        "budget": terms.budget,
+        **({"steps": terms.steps} if terms.steps else {"budget": terms.budget}),
         "seed": terms.seed,
         "threads": terms.threads,
         "recipe": hashlib.sha256(to_toml(recipe).encode()).hexdigest(),
@@ -122,10 +125,12 @@ def begun(name: str, recipe: Recipe, terms: Terms, folder: Path, tell: Tell) -> 
                 "give another --output, or take it away"
             )
         return record
-    tell(f"{name}: how many steps a second?")
-    start, rate = pace(recipe, terms, folder, quiet)
-    planned = max(1, int(rate * (terms.budget - start) * MARGIN))
-    tell(f"{name}: {rate:.2f} steps a second, so {planned} in {terms.budget:.0f} s")
+    rate, planned = 0.0, terms.steps
+    if not planned:
+        tell(f"{name}: how many steps a second?")
+        start, rate = pace(recipe, terms, folder, quiet)
+        planned = max(1, int(rate * (terms.budget - start) * MARGIN))
+        tell(f"{name}: {rate:.2f} steps a second, so {planned} in {terms.budget:.0f} s")
     (folder / RECIPE).write_text(to_toml(lasting(recipe, planned)), encoding="utf-8")
     record = Record(same, cpu_name(), commit(), rate, planned)
     write(record, folder)
@@ -134,10 +139,11 @@ def begun(name: str, recipe: Recipe, terms: Terms, folder: Path, tell: Tell) -> 
 
 def words(record: Record, terms: Terms, folder: Path, left: float) -> list[str]:
     """The command line of `derain train` that goes on in a run folder."""
+    limit = () if terms.steps else ("--time-limit", f"{left:.2f}")
     often = {"--log-every": REPORTS, "--checkpoint-every": CHECKPOINTS}
     return [
         *("train", str(folder / RECIPE), "--data", str(terms.data), "--output", str(folder), "--resume"),
-        *("--time-limit", f"{left:.2f}", "--workers", str(terms.workers)),
+        *(*limit, "--workers", str(terms.workers)),
         *(w for name, times in often.items() for w in (name, str(max(1, record.planned // times)))),
     ]
 

@@ -64,7 +64,7 @@ CANDIDATES = (
     Candidate("branched", shape((32, 48, 72), (0, 1, 0), (1, 1, 2), block="branched", last=1)),
     Candidate("flat", shape((24,), (0,), (4,), last=1)),
 )
-"""Levels, channels and blocks make times alike: fp32 in 0.9 of the reference's at most, INT8 in about its own."""
+"""Levels, channels and blocks make times alike: in fp32 0.9 of the reference at most, in INT8 its own."""
 
 
 class Reference(nn.Module):

@@ -111,10 +111,10 @@ def trained(name: str, recipe: Recipe, terms: Terms, folder: Path, tell: Tell) -
 
 def begun(name: str, recipe: Recipe, terms: Terms, folder: Path, tell: Tell) -> Record:
     """The record in the folder; without one, of a schedule made to fit this machine."""
+    by_time = {"budget": terms.budget, "threads": terms.threads}
     same = {
-        **({"steps": terms.steps} if terms.steps else {"budget": terms.budget}),
+        **({"steps": terms.steps} if terms.steps else by_time),
         "seed": terms.seed,
-        "threads": terms.threads,
         "recipe": hashlib.sha256(to_toml(recipe).encode()).hexdigest(),
     }
     if (folder / RECORD).is_file():

@@ -94,6 +94,7 @@ class Stream(Protocol):
     def begin_capture(self) -> None:
         """What is put in from now on is noted, not done: copies between pinned arrays and buffers, and what
         a runtime puts in. Waiting for the stream or an event, and recording one, raise DerainError meanwhile.
+        No memory is taken or freed then, and the thread that began ends it.
 
         Raises DerainError without `Device.graphs`.
         """

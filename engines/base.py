@@ -11,6 +11,9 @@ from derain.engines.engine import EngineOptions, Pixels, Scores, State, States
 from derain.engines.errors import DerainError, MemoryShortError, UsageError
 from derain.engines.modelfile import ModelFile, StateSpec
 
+SHORT = ("bad_alloc", "Failed to allocate memory", "out of memory", "can't allocate memory")
+"""What runtimes say where memory runs short."""
+
 
 class GraphEngine(ABC):
     """An Engine whose runtime takes (N, H, W, 3) pixels of one dtype. One thread at a time may use it."""
@@ -51,16 +54,20 @@ class GraphEngine(ABC):
         return out
 
     def _checked(
-        self, batch: Pixels, out: Pixels | None, states: States, scores: Scores | None
+        self, batch: Pixels, out: Pixels | None, states: States | None, scores: Scores | None
     ) -> tuple[Pixels, Pixels, Scores | None]:
-        """What `_run` takes, made where it was left out; raises DerainError where anything does not fit."""
+        """What `_run` takes, made where it was left out; raises DerainError where anything does not fit.
+
+        `states`: None for those that the engine holds.
+        """
         if not self._open:
             raise DerainError(f"the engine of the model {self.card.name!r} is closed; open a new one")
         self._check_batch(batch)
         if out is None:
             out = np.empty(self._given(batch), self._dtype)
         self._check_out(out, self._given(batch))
-        self._check_states(states, batch)
+        if states is not None:
+            self._check_states(states, batch)
         if scores is not None:
             self._check_scores(scores, batch)
         elif self.gives_scores:
@@ -171,7 +178,7 @@ def choose_precision(backend: str, asked: str, takes: tuple[str, ...]) -> str:
 def failure(error: Exception, doing: str) -> DerainError:
     """What a runtime's `error` while `doing` something becomes; memory that ran short has its own kind."""
     text = one_line(error)
-    if isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate memory" in text:
+    if isinstance(error, MemoryError) or any(words in text for words in SHORT):
         return MemoryShortError(f"{doing}: there is not enough memory")
     return DerainError(f"{doing}: {text}")
 

@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from derain.engines.card import ModelCard, Tiling, read_card
 from derain.engines.engine import EngineOptions
-from derain.engines.modelfile import ATTENTION
+from derain.engines.modelfile import ATTENTION, open_model
 from derain.engines.registry import open_engine
+from derain.engines.torch_cuda import TorchEngine
 from derain.pipeline.cli import run
 from derain.pipeline.tiling import smallest_tile
 from derain.train.checkpoint import State, averaged, save
@@ -137,6 +138,10 @@ def check_outputs(checkpoint: Path, model: Path) -> None:
     full = [functional.interpolate(one, (side, side), mode="nearest") for one in outputs[: 1 + attention]]
     expected = torch.cat(full, 1).permute(0, 2, 3, 1).numpy() * 255
     assert np.abs(got.astype(np.float32) - expected).max() <= 0.5 + 0.05
+    options = EngineOptions(precision="fp32", attention=attention)
+    with TorchEngine(open_model(model), options, "cpu") as engine:
+        restored = engine.infer(rainy, states=[(state, state.copy()) for state in zeros])
+    assert np.abs(restored.astype(int) - got).max() <= 1, "torch runs the file as ONNX Runtime does"
     constants = 600
     stored = sum(int(np.prod(tensor.dims)) for tensor in graph.graph.initializer)
     assert stored <= sum(tensor.numel() for tensor in network.state_dict().values()) + constants

@@ -1,0 +1,357 @@
+"""The backend torch_cuda: what the others compute, on the CPU and, where there is one, on a GPU."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx_models
+import pytest
+from fake_cuda import FakeTorch
+from on_cuda import needs_cuda
+from onnx import helper, numpy_helper
+
+from derain.engines import machine, models, selfcheck, torch_cuda
+from derain.engines.engine import Engine, EngineOptions, Pixels, State
+from derain.engines.errors import DerainError, MemoryShortError, UsageError
+from derain.engines.flight import Holder, InFlight
+from derain.engines.modelfile import open_model
+from derain.engines.registry import open_engine
+from derain.engines.torch_cuda import TorchEngine, in_halves
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SHIPPED = [path.stem for path in models.shipped()]
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> str:
+    if request.param == "cuda":
+        needs_cuda()
+    return str(request.param)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTorch:
+    made = FakeTorch()
+    monkeypatch.setattr(torch_cuda, "runtime", lambda: made)
+    return made
+
+
+def on(device: str, path: Path, **options: Any) -> TorchEngine:
+    return TorchEngine(open_model(path), EngineOptions(**({"precision": "fp32"} | options)), device)
+
+
+def noise(shape: tuple[int, ...], dtype: str = "uint8", seed: int = 0) -> Pixels:
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+def zeros(engine: Engine, count: int, height: int, width: int) -> list[tuple[State, State]]:
+    shapes = [spec.shape(count, height, width) for spec in engine.states]
+    return [(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for shape in shapes]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_shipped_networks_give_what_onnx_runtime_gives(name: str, dtype: str, device: str) -> None:
+    """Maps, scores and rain that is kept too; a state from frame to frame."""
+    path = models.find(name)
+    model = open_model(path)
+    maps: dict[str, Any] = {
+        "attention": model.attention,
+        "scores": model.attention,
+        "keep": model.card.attention[:1],
+    }
+    side = 2 * model.card.multiple_of
+    batch = noise((2, side, 2 * side, 3), dtype)
+    with (
+        open_engine(path, EngineOptions("onnxruntime", "fp32", dtype=dtype, **maps)) as reference,
+        on(device, path, dtype=dtype, **maps) as engine,
+    ):
+        both = []
+        for each in (reference, engine):
+            states = zeros(each, 2, side, 2 * side)
+            scale = model.card.attention_scale
+            scores = np.zeros((2, side // scale, 2 * side // scale), np.float32) if model.attention else None
+            both.append((each.infer(batch, states=states, scores=scores), scores, states))
+    (mine, my_scores, my_states), (right, scores, states) = both[1], both[0]
+    assert np.abs(mine.astype(int) - right).max() <= (1 if dtype == "uint8" else 64)
+    if my_scores is not None and scores is not None:
+        assert np.abs(my_scores - scores).max() < 1e-4
+    for one, other in zip(my_states, states, strict=True):
+        assert np.abs(one[1] - other[1]).max() < 1e-4
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_halves_are_near_enough(name: str, precision: str, device: str) -> None:
+    path = models.find(name)
+    side = 2 * open_model(path).card.multiple_of
+    with on(device, path, precision=precision) as engine, on(device, path) as reference:
+        assert (engine.precision, reference.precision) == (precision, "fp32")
+        found = selfcheck.check(engine, reference, (1, side, side))
+    assert found.passed, found.told()
+    assert found.worst.psnr is not None, "halves that change nothing are none"
+
+
+def overflowing(folder: Path) -> Path:
+    """A network that gives back what it gets, by way of values that fp16 has no room for."""
+    weights = np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1)
+    nodes = [
+        helper.make_node("Conv", ["rainy", "up"], ["large"]),
+        helper.make_node("Mul", ["large", "factor"], ["larger"]),
+        helper.make_node("Mul", ["larger", "down"], ["small"]),
+        helper.make_node("Conv", ["small", "ones"], ["restored"]),
+    ]
+    values = {"up": weights * 256, "ones": weights, "factor": np.float32(4096), "down": np.float32(2**-20)}
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
+    return onnx_models.save(onnx_models.make(nodes, tensors), folder, onnx_models.CARD)
+
+
+def test_where_fp16_overflows_auto_takes_fp32_and_says_so(
+    tmp_path: Path, device: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch = noise((1, 16, 16, 3))
+    with in_halves(open_model(overflowing(tmp_path)), EngineOptions(), device) as engine:
+        assert engine.precision == "fp32"
+        assert "fp16 is too far off" in engine.precision_reason
+        assert np.array_equal(engine.infer(batch), batch)
+    assert "runs in fp32: fp16 is too far from it" in caplog.text
+
+
+def test_auto_takes_fp16_where_it_is_near(tmp_path: Path, device: str) -> None:
+    path = onnx_models.unshuffle(tmp_path, factor=4, layers=3)
+    with in_halves(open_model(path), EngineOptions(), device) as engine:
+        assert engine.precision == "fp16"
+        assert engine.precision_reason.startswith("the fastest on a GPU; ")
+
+
+def quantised(folder: Path) -> Path:
+    """A convolution between Q/DQ nodes, as INT8 files have them: scales by channel for the weights."""
+    weights = np.random.default_rng(0).integers(-127, 128, (3, 3, 3, 3), np.int8)
+    values = {
+        "weights": weights,
+        "scales": np.array([0.001, 0.002, 0.0005], np.float32),
+        "zeros": np.zeros(3, np.int8),
+        "scale": np.float32(1 / 127),
+        "zero": np.int8(0),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["rainy", "scale", "zero"], ["whole"]),
+        helper.make_node("DequantizeLinear", ["whole", "scale", "zero"], ["rounded"]),
+        helper.make_node("DequantizeLinear", ["weights", "scales", "zeros"], ["floats"], axis=0),
+        helper.make_node("Conv", ["rounded", "floats"], ["restored"], pads=[1] * 4),
+    ]
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
+    model = onnx_models.make(nodes, tensors)
+    return onnx_models.save(model, folder, replace(onnx_models.CARD, precision="int8"))
+
+
+def test_an_int8_file_runs_as_it_is_rounded(tmp_path: Path, device: str) -> None:
+    path, batch = quantised(tmp_path), noise((1, 12, 20, 3))
+    with (
+        on(device, path, precision="auto") as engine,
+        open_engine(path, EngineOptions("onnxruntime")) as other,
+    ):
+        assert engine.precision == "int8"
+        assert np.abs(engine.infer(batch).astype(int) - other.infer(batch)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (
+            helper.make_node("Einsum", ["rainy"], ["restored"], name="sum", equation="a->a"),
+            "'sum' of the operator Einsum is not known",
+        ),
+        (
+            helper.make_node("MaxPool", ["rainy"], ["restored"], kernel_shape=[3, 3], auto_pad="SAME_UPPER"),
+            "'restored' of the operator MaxPool is one it does not take: its auto_pad is SAME_UPPER",
+        ),
+        (
+            helper.make_node("Identity", ["rainy"], ["restored"], domain="com.example"),
+            "of the operator Identity is not known",
+        ),
+    ],
+)
+def test_an_operator_it_does_not_know_is_named_with_its_node(tmp_path: Path, node: Any, message: str) -> None:
+    model = onnx_models.make([helper.make_node("Identity", ["rainy"], ["restored"])])
+    model.graph.node[0].CopyFrom(node)
+    path = onnx_models.save(model, tmp_path, onnx_models.CARD)
+    with pytest.raises(
+        UsageError, match=rf"^torch_cuda can't run the model \S*test\.onnx: its node .*{message}"
+    ):
+        on("cpu", path)
+
+
+def test_a_number_made_of_pixels_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("ReduceMax", ["rainy"], ["most"], keepdims=0),
+        helper.make_node("Clip", ["rainy", "", "most"], ["restored"]),
+    ]
+    path = onnx_models.save(onnx_models.make(nodes), tmp_path, onnx_models.CARD)
+    with on("cpu", path) as engine, pytest.raises(UsageError, match="operator Clip takes 'most' from pixels"):
+        engine.infer(noise((1, 4, 4, 3)))
+
+
+def test_states_that_it_holds_are_those_that_it_is_given(tmp_path: Path, device: str) -> None:
+    path = onnx_models.recurrent(tmp_path)
+    with on(device, path) as engine:
+        assert isinstance(engine, Holder)
+        states, held = zeros(engine, 2, 8, 12), engine.hold(2, 8, 12)
+        for seed in range(3):
+            batch = noise((2, 8, 12, 3), seed=seed)
+            right = engine.infer(batch, states=states)
+            assert np.array_equal(held.infer(batch), right)
+            assert np.array_equal(held.infer(batch), right), "nothing is remembered before its turn"
+            states = [(written, read) for read, written in states]
+            held.turn()
+            for mine, (read, _) in zip(held.read(), states, strict=True):
+                assert np.array_equal(mine, read)
+        held.reset()
+        assert not any(state.any() for state in held.read())
+        with pytest.raises(DerainError, match=r"for states of 2 frames of 12x8"):
+            held.infer(noise((1, 8, 12, 3)))
+    with pytest.raises(DerainError, match="were let go"):
+        held.infer(batch)
+
+
+def test_batches_come_in_the_order_of_their_starts(tmp_path: Path, device: str) -> None:
+    batches = [noise((1, 8, 8 + 8 * (seed % 2), 3), seed=seed) for seed in range(8)]
+    with on(device, onnx_models.identity(tmp_path)) as engine:
+        assert isinstance(engine, InFlight)
+        tickets = [engine.start(batch.copy()) for batch in batches]
+        for ticket, batch in zip(tickets, batches, strict=True):
+            assert np.array_equal(ticket.wait(), batch)
+            assert np.array_equal(ticket.wait(), batch)
+
+
+@pytest.mark.slow
+def test_inductor_gives_the_same(device: str) -> None:
+    path = models.find(SHIPPED[0])
+    side = 2 * open_model(path).card.multiple_of
+    batch = noise((1, side, side, 3))
+    with on(device, path, inductor=True) as engine, on(device, path) as reference:
+        assert np.abs(engine.infer(batch).astype(int) - reference.infer(batch)).max() <= 1
+
+
+def test_a_graph_is_captured_once_a_shape_and_launched_for_each_batch(
+    tmp_path: Path, fake: FakeTorch
+) -> None:
+    path = onnx_models.unshuffle(tmp_path, factor=4)
+    batches = [noise((1, 8, 8, 3), seed=seed) for seed in range(5)]
+    with on("cuda", path) as engine, open_engine(path, EngineOptions("onnxruntime")) as other:
+        for batch in batches:
+            assert np.abs(engine.infer(batch).astype(int) - other.infer(batch)).max() <= 1
+        assert [graph.launches for graph in fake.cuda.graphs] == [5]
+        engine.infer(noise((2, 8, 8, 3)))
+        assert [graph.launches for graph in fake.cuda.graphs] == [5, 1]
+        assert engine.in_flight == 3
+
+
+def test_each_stream_waits_for_the_one_before_it(tmp_path: Path, fake: FakeTorch) -> None:
+    with on("cuda", onnx_models.identity(tmp_path)) as engine:
+        engine.infer(noise((1, 8, 8, 3)))
+        fake.cuda.said.clear()
+        engine.start(noise((1, 8, 8, 3)))
+    said = [line.split() for line in fake.cuda.said[:5]]
+    assert [line[:2] for line in said] == [
+        ["up", "records"],
+        ["compute", "waits"],
+        ["compute", "records"],
+        ["down", "waits"],
+        ["down", "records"],
+    ]
+    assert said[0][2] == said[1][2] != said[2][2] == said[3][2]
+
+
+def test_a_batch_nobody_waits_for_makes_room_for_those_after_it(tmp_path: Path, fake: FakeTorch) -> None:
+    batches = [noise((1, 8, 8, 3), seed=seed) for seed in range(10)]
+    with on("cuda", onnx_models.identity(tmp_path)) as engine:
+        tickets = [engine.start(batch) for batch in batches]
+        assert np.array_equal(tickets[-1].wait(), batches[-1])
+        assert np.array_equal(tickets[0].wait(), batches[0])
+
+
+def test_what_is_in_flight_when_it_is_closed_is_lost(tmp_path: Path, fake: FakeTorch) -> None:
+    engine = on("cuda", onnx_models.identity(tmp_path))
+    done, lost = engine.start(noise((1, 8, 8, 3))), engine.start(noise((1, 8, 8, 3)))
+    first = done.wait()
+    engine.close()
+    assert done.wait() is first
+    with pytest.raises(DerainError, match="was closed meanwhile"):
+        lost.wait()
+
+
+def test_where_memory_runs_short_other_shapes_give_way(tmp_path: Path, fake: FakeTorch) -> None:
+    with on("cuda", onnx_models.identity(tmp_path)) as engine:
+        ticket = engine.start(noise((1, 8, 8, 3)))
+        fake.cuda.room = 0
+        with pytest.raises(
+            MemoryShortError, match=r"restoring a batch of shape \(1, 16, 16, 3\) .* not enough memory"
+        ):
+            engine.infer(noise((1, 16, 16, 3)))
+        assert np.array_equal(ticket.wait(), noise((1, 8, 8, 3))), "what was in flight is given first"
+        fake.cuda.room = 1
+        assert np.array_equal(engine.infer(noise((1, 8, 8, 3), seed=2)), noise((1, 8, 8, 3), seed=2))
+
+
+def test_precisions_of_a_card_are_told(tmp_path: Path, fake: FakeTorch) -> None:
+    with pytest.raises(
+        UsageError, match=r"torch_cuda can't run in precision 'fp8' .*takes auto, fp16, bf16, fp32"
+    ):
+        on("cuda", onnx_models.identity(tmp_path), precision="fp8")
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """A machine with a GPU and a torch that the test makes what it likes."""
+    monkeypatch.setattr(machine, "nvidia_gpus", lambda: (("NVIDIA X",), ""))
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        get_device_capability=lambda: (9, 0),
+        get_arch_list=lambda: ["sm_80", "sm_90a", "compute_120"],
+        get_device_name=lambda: "NVIDIA X",
+    )
+    found = SimpleNamespace(__version__="9.9", version=SimpleNamespace(cuda="13.0"), cuda=cuda)
+    monkeypatch.setattr(torch_cuda, "runtime", lambda: found)
+    yield found
+
+
+def test_a_card_that_torch_serves_is_taken(card: SimpleNamespace) -> None:
+    assert torch_cuda.unavailable() == ""
+
+
+@pytest.mark.parametrize(
+    ("capability", "works"), [((8, 6), True), ((7, 5), False), ((10, 0), False), ((12, 1), True)]
+)
+def test_kernels_for_other_cards_are_of_no_use(
+    card: SimpleNamespace, capability: tuple[int, int], works: bool
+) -> None:
+    card.cuda.get_device_capability = lambda: capability
+    reason = torch_cuda.unavailable()
+    assert reason == "" if works else "has no kernels for NVIDIA X (sm_" in reason
+
+
+def test_a_torch_without_cuda_is_told(card: SimpleNamespace) -> None:
+    card.version.cuda = None
+    assert torch_cuda.unavailable().startswith("the package torch 9.9 has no CUDA")
+
+
+def test_a_driver_that_is_too_old_is_told_as_torch_tells_it(
+    card: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_old() -> bool:
+        warnings.warn("The NVIDIA driver on your system is too old (found version 12020).", stacklevel=1)
+        return False
+
+    card.cuda.is_available = too_old
+    assert "sees no GPU: The NVIDIA driver on your system is too old" in torch_cuda.unavailable()
+
+
+def test_without_a_gpu_torch_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "nvidia_gpus", lambda: ((), "no NVIDIA driver"))
+    monkeypatch.setattr(torch_cuda, "runtime", lambda: pytest.fail("it was imported"))
+    assert torch_cuda.unavailable() == "no NVIDIA driver"

@@ -11,6 +11,7 @@ import torch
 from tiny_runs import TINY
 
 from derain.engines.errors import UsageError
+from derain.train.held_out.clips import DEFAULTS
 from derain.train.networks import blocks, family
 from derain.train.networks.registry import NETWORKS, build_discriminator, build_network, entry
 from derain.train.objectives import Game, objective_of
@@ -37,6 +38,13 @@ def test_a_shipped_recipe_fits_its_network_and_its_loss(name: str) -> None:
     assert recipe.name == ("realtime" if name == "realtime-fine" else name)
     assert recipe.data.photos and recipe.data.terms and recipe.licence
     assert bool(recipe.removes) == (recipe.network.name != "glance")
+
+
+@EVERY
+def test_what_is_measured_on_is_not_trained_on(name: str) -> None:
+    data = load_recipe(name).data
+    assert not {Path(clip).name for clip in data.clips} & set(DEFAULTS)
+    assert not data.clips or any("CC BY 3.0" in terms for terms in data.terms)
 
 
 @EVERY

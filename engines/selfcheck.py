@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from derain.engines.card import Tiling
+from derain.engines.card import ModelCard, Tiling
 from derain.engines.engine import Engine, Pixels, Scores, States
 from derain.engines.parity import BARS, TILES, Figures, Parity
 from derain.engines.probes import probes
@@ -85,13 +85,23 @@ def _tiles(engine: Engine, reference: Engine, shape: tuple[int, int, int], dtype
     As the pipeline cuts: each reads its core and a halo, and the seam is in the middle of what both read.
     """
     card, (count, height, width) = engine.card, shape
-    margin = -(-card.halo // card.multiple_of) * card.multiple_of
-    if card.tiling is not Tiling.EXACT or width <= 2 * margin:
+    margin = _margin(card)
+    if card.tiling is not Tiling.EXACT or width < width_for_tiles(card):
         return []
     frame = probes(height, 2 * (width - margin), dtype)["rain"]
     halves = [_alone(engine, part, count) for part in (frame[:, :width], frame[:, -width:])]
     tiled = np.concatenate([halves[0][:, : width - margin], halves[1][:, margin:]], axis=1)
     return [_figures(TILES, tiled, _alone(reference, frame, 1))]
+
+
+def width_for_tiles(card: ModelCard) -> int:
+    """The least width of batches for which tiles are compared as well."""
+    return 2 * _margin(card) + card.multiple_of
+
+
+def _margin(card: ModelCard) -> int:
+    """The halo in multiples of what the network takes."""
+    return -(-card.halo // card.multiple_of) * card.multiple_of
 
 
 def _alone(engine: Engine, frame: Pixels, count: int) -> Pixels:

@@ -18,7 +18,7 @@ from derain.engines.parity import BARS, TILES, UP, Figures, Parity
 from derain.engines.plans.ladder import near_enough
 from derain.engines.plans.store import StoredPlan
 from derain.engines.probes import probes
-from derain.engines.selfcheck import check
+from derain.engines.selfcheck import check, width_for_tiles
 
 SHAPE = (1, 32, 48)
 OPTIONS = EngineOptions(threads=1)
@@ -131,6 +131,11 @@ def test_tiles_are_of_the_size_that_the_plan_takes() -> None:
     assert check(engine, whole, SHAPE).passed
     assert set(engine.shapes) == {(1, 32, 48, 3)}
     assert set(whole.shapes) == {(1, 32, 48, 3), (1, 32, 80, 3)}, "80 = 2 * (48 - 8)"
+    least = width_for_tiles(engine.card)
+    assert least == 20
+    for width, tiles in ((least, True), (least - 4, False)):
+        names = [one.probe for one in check(engine, whole, (1, 8, width)).figures]
+        assert (TILES in names) is tiles
 
 
 @pytest.mark.parametrize(

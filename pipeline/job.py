@@ -31,6 +31,7 @@ from derain.pipeline.compare import (
     rain_layer,
     side_size,
 )
+from derain.pipeline.gpu.way import DecoderChoice, Way, Wishes, check_decoder, open_way, run_on_card
 from derain.pipeline.metrics import Snapshot
 from derain.pipeline.progress import Facts, QuietTeller, Teller, end_of_report
 from derain.pipeline.relay import Relay
@@ -58,7 +59,8 @@ class VideoJob:
     away. `show_attention`: one of where the network sees rain, for networks that tell. `mask_out`: one that
     is white where a pixel was altered by more than `mask_levels` of 255, black elsewhere. `instant`: what
     takes long to open does so while the CPU restores, and takes over between two frames; a run can then not
-    be repeated bit by bit.
+    be repeated bit by bit. `decoder`: see `gpu.way`; a `codec` of None is the card's where the network runs
+    there, see `sinks.encoder`.
     """
 
     input: Path
@@ -68,6 +70,7 @@ class VideoJob:
     tile: TileChoice = "auto"
     strength: float = 1.0
     bypass: BypassChoice = "auto"
+    decoder: DecoderChoice = "auto"
     instant: bool = False
     codec: str | None = None
     encoder_options: Mapping[str, str] = field(default_factory=dict)
@@ -100,6 +103,7 @@ def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
         teller = stack.enter_context(QuietTeller() if teller is None else teller)
         check_strength(job.strength)
         check_bypass(job.bypass)
+        check_decoder(job.decoder)
         source = stack.enter_context(FileSource(job.input, job.start, job.duration, job.as_progressive))
         check_files(job)
         outputs = open_outputs(job, source, stack)
@@ -112,9 +116,14 @@ def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
         restorer = Restorer(engine, job.tile, job.strength, sequence=True, spare=relay.spare)
         relay.follow(restorer, Successor(chosen.path, options, later, engine) if later else None)
         watch = open_watch(job.bypass, engine, begin_with, stack)
-        facts = gather(job, source, engine, chosen.why, watch, later)
+        sink = main_sink(outputs)
+        way = open_way(job.decoder, source, engine, wishes(job, sink, watch, later), stack)
+        facts = on_its_way(gather(job, source, engine, chosen.why, watch, later), way, sink)
         teller.start(facts)
-        report = restore(source, restorer, watch, relay, outputs, facts.frames, teller)
+        if way.restorer is None:
+            report = restore(source, restorer, watch, relay, outputs, facts.frames, teller)
+        else:
+            report = run_on_card(way, sink, facts.frames, teller.update)
         teller.end(end_of_report(report, job.files))
     return report
 
@@ -154,6 +163,40 @@ def tell_changes(relay: Relay, teller: Teller) -> None:
     """Those that were not told yet."""
     for change in relay.news():
         teller.changed(change)
+
+
+def main_sink(outputs: Sequence[Output]) -> FileSink:
+    """The file of the main output."""
+    sink = outputs[0].sink
+    assert isinstance(sink, FileSink), "open_outputs opens files"
+    return sink
+
+
+def wishes(job: VideoJob, sink: FileSink, watch: Watch, later: Sequence[str]) -> Wishes:
+    """What of the job keeps pictures from staying on a card."""
+    return Wishes(
+        sink,
+        strength=job.strength,
+        tiles=isinstance(job.tile, int),
+        against=(
+            "frames without rain skip the network, unless --bypass off is said" if watch.active else "",
+            "the engine will change" if later else "",
+            "rainy and restored are compared" if job.compare else "",
+            "further videos are made of them" if len(job.files) > 1 else "",
+        ),
+    )
+
+
+def on_its_way(facts: Facts, way: Way, sink: FileSink) -> Facts:
+    """The facts, with what decodes and encodes."""
+    return replace(
+        facts,
+        decoder=way.decoder,
+        decoder_reason=way.why,
+        encoder=sink.encoding.codec,
+        encoder_reason=sink.encoding.why,
+        tiles="none" if way.restorer is not None else facts.tiles,
+    )
 
 
 def check_files(job: VideoJob) -> None:
@@ -219,6 +262,7 @@ def open_sink(job: VideoJob, path: Path, source: FileSource, size: tuple[int, in
         overwrite=job.overwrite,
         drop_unsupported=job.drop_unsupported,
         size=size,
+        on_card=job.codec is None and bool(off_cpu(job.engine)),
     )
 
 

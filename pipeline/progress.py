@@ -7,7 +7,9 @@ plain line every few seconds elsewhere, last what was done. Programs get JSON, o
 start     input, outputs, model, model_version, backend, precision, tiles, width, height, frames (expected),
           precision_reason, model_reason (why these, "" where they were asked for),
           bypass (auto or off), bypass_reason (who looks for rain, why it is off, "" if asked for),
-          instant (which backend opens meanwhile, why none does, "" if not asked for)
+          instant (which backend opens meanwhile, why none does, "" if not asked for),
+          decoder (nvdec or software), decoder_reason (why pictures do not stay on the card, "" if that was
+          not wanted or they do), encoder, encoder_reason (why it is not the card's, if that was wanted)
 engine    another engine restores: frame (the first that it does, counted from 0), backend, precision, before
           (the engine that did, "" where another was to take over and did not), reason
 progress  frames (written), expected, held, seconds, fps (lately), eta,
@@ -63,6 +65,10 @@ class Facts:
     bypass: str = "off"
     bypass_reason: str = ""
     instant: str = ""
+    decoder: str = "software"
+    decoder_reason: str = ""
+    encoder: str = ""
+    encoder_reason: str = ""
 
     def line(self) -> str:
         """One line for people."""
@@ -71,9 +77,18 @@ class Facts:
         return (
             f"model {in_words(f'{self.model} {self.model_version}', self.model_reason)}, "
             f"{self.backend} {in_words(self.precision, self.precision_reason)}{instant}, "
-            f"tiles {self.tiles}, bypass {in_words(self.bypass, self.bypass_reason)}, "
+            f"tiles {self.tiles}, bypass {in_words(self.bypass, self.bypass_reason)}{self._codecs()}, "
             f"{self.width}x{self.height}{frames}"
         )
+
+    def _codecs(self) -> str:
+        """What decodes and encodes, where a card does it or was to."""
+        decoder, encoder = "", ""
+        if self.decoder != "software" or self.decoder_reason:
+            decoder = f", decoder {in_words(self.decoder, self.decoder_reason)}"
+        if self.encoder.endswith("_nvenc") or self.encoder_reason:
+            encoder = f", encoder {in_words(self.encoder, self.encoder_reason)}"
+        return decoder + encoder
 
 
 def in_words(taken: str, reason: str) -> str:

@@ -19,6 +19,7 @@ from derain.pipeline.commands.options import (
     restoring_options,
     telling_options,
 )
+from derain.pipeline.gpu.way import DECODERS
 from derain.pipeline.job import VideoJob, derain_video
 from derain.pipeline.log import logging_to_stderr
 from derain.pipeline.progress import choose
@@ -59,7 +60,18 @@ def encoder_options(ctx: click.Context, parameter: click.Parameter, pairs: Seque
     default=False,
     help="Begin on the CPU while a plan is built; waiting, the default, gives the same bits each time.",
 )
-@click.option("--codec", metavar="NAME", help="The encoder; libx264, or what fits the input and container.")
+@click.option(
+    "--decoder",
+    type=click.Choice(DECODERS),
+    default="auto",
+    show_default=True,
+    help="What decodes: the card where the network runs there, only the card, or the CPU.",
+)
+@click.option(
+    "--codec",
+    metavar="NAME",
+    help="The encoder; nvenc for the card's, libx264, or what fits the input and container.",
+)
 @click.option(
     "-e",
     "--encoder-option",

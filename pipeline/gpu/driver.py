@@ -21,6 +21,7 @@ class Driver:
     """
 
     def __init__(self, index: int = 0, names: Sequence[str] = NAMES) -> None:
+        self.index = index
         self._cuda = _library(names)
         self._open = False
         self._call("cuInit", 0)

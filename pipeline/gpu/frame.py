@@ -45,3 +45,9 @@ class DeviceFrame:
     colour: Colour = field(default_factory=Colour)
     side_data: dict[str, Any] = field(default_factory=dict)
     held: bool = False
+
+    @property
+    def restored(self) -> VideoFrame:
+        """The picture for the encoder."""
+        assert isinstance(self.pixels, VideoFrame), "a surface goes through a CardRestorer first"
+        return self.pixels

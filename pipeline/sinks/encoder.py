@@ -11,6 +11,7 @@ from av.codec.codec import PixFmtLoss, find_best_pix_fmt_of_list
 from av.container import OutputContainer
 
 from derain.engines.errors import UsageError
+from derain.pipeline.sinks import nvenc
 from derain.pipeline.sinks.container import COUNT_FRAMES, MPEG_TS_CODECS
 from derain.pipeline.sinks.hdr import encoder_words
 from derain.pipeline.source import StreamInfo
@@ -30,6 +31,7 @@ LOOKS_LOSSLESS: dict[str, dict[str, str]] = {
     "mpeg4": CONSTANT_QUALITY,
     "mpeg2video": CONSTANT_QUALITY,
     "mjpeg": CONSTANT_QUALITY,
+    **nvenc.LOOKS_LOSSLESS,
 }
 """Options with which each encoder's picture can't be told by eye from what it got."""
 RATE_OPTIONS = ("b", "qp", "crf", "cqp", "lossless", "global_quality")
@@ -42,11 +44,15 @@ CHROMA_LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomle
 
 @dataclass(frozen=True)
 class Encoding:
-    """An encoder's name, its pixel format and options, all valid for the container."""
+    """An encoder's name, its pixel format and options, all valid for the container.
+
+    `why`: in words, why it is on the CPU where the card's was wanted.
+    """
 
     codec: str
     pixel_format: str
     options: dict[str, str]
+    why: str = ""
 
 
 def choose(
@@ -57,10 +63,58 @@ def choose(
     codec: str | None,
     crf: float | None,
     options: Mapping[str, str],
+    on_card: bool = False,
 ) -> Encoding:
-    """The encoding of `size` (width, height) pictures like `info`'s. Raises UsageError where it can't be."""
+    """The encoding of `size` (width, height) pictures like `info`'s. Raises UsageError where it can't be.
+
+    `codec`: an encoder, "nvenc" for the card's, None for what fits, on the card where `on_card` wants it.
+    """
+    why = ""
+    if codec == nvenc.NVENC or (codec is None and on_card):
+        codec, why = card_codec(container, info, size, crf, options)
     encoder = encoder_named(codec or default_codec(container, path, info), container, path)
-    asked = dict(options) if crf is None else {"crf": f"{crf:g}", **options}
+    wishes = all_options(encoder, container, info, crf, options)
+    return Encoding(encoder.name, pixel_format(encoder, info, size), wishes, why)
+
+
+def card_codec(
+    container: OutputContainer,
+    info: StreamInfo,
+    size: tuple[int, int],
+    crf: float | None,
+    options: Mapping[str, str],
+) -> tuple[str | None, str]:
+    """The card's encoder for such pictures; where there is none, None and the reason in words."""
+    why = nvenc.why_not(info, size)
+    if why:
+        return None, why
+    reasons = []
+    for name in nvenc.DEEPER if info.bit_depth > 8 else nvenc.EIGHT_BIT:
+        if (
+            container.format.name not in COUNT_FRAMES
+            and name in av.codecs_available
+            and takes(container, name)
+        ):
+            encoder = av.Codec(name, "w")
+            try:
+                wishes = all_options(encoder, container, info, crf, options)
+            except UsageError as error:  # the options are for an encoder on the CPU
+                return None, str(error)
+            reasons.append(nvenc.trial(name, pixel_format(encoder, info, size), size, wishes))
+            if not reasons[-1]:
+                return name, ""
+    return None, reasons[0] if reasons else f"no encoder of NVENC fits the {container.format.name} format"
+
+
+def all_options(
+    encoder: av.Codec,
+    container: OutputContainer,
+    info: StreamInfo,
+    crf: float | None,
+    options: Mapping[str, str],
+) -> dict[str, str]:
+    """What the user asked of an encoder, and what it is told besides. Raises UsageError."""
+    asked = {**quality(encoder.name, crf), **options}
     check_options(encoder, asked)
     wishes = dict(LOOKS_LOSSLESS.get(encoder.name, {}))
     if any(name in asked for name in RATE_OPTIONS):
@@ -70,7 +124,14 @@ def choose(
     wishes["chroma_sample_location"] = CHROMA_LOCATIONS[info.colour.chroma_location]
     wishes.update(asked)
     add_parameters(encoder.name, info, wishes)
-    return Encoding(encoder.name, pixel_format(encoder, info, size), wishes)
+    return wishes
+
+
+def quality(codec: str, crf: float | None) -> dict[str, str]:
+    """The options that --crf means."""
+    if crf is None:
+        return {}
+    return nvenc.quality(codec, crf) if codec in nvenc.LOOKS_LOSSLESS else {"crf": f"{crf:g}"}
 
 
 def takes(container: OutputContainer, codec: str) -> bool:

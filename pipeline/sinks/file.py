@@ -18,6 +18,8 @@ from av.packet import Packet
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.colour import FromRGB, written_colour
 from derain.pipeline.frame import Frame
+from derain.pipeline.gpu.frame import DeviceFrame
+from derain.pipeline.gpu.words import listening, told
 from derain.pipeline.sinks.container import (
     COUNT_FRAMES,
     HOLD_CHAPTERS,
@@ -42,13 +44,13 @@ class FileSink:
     """Encodes frames into a video file, with every other stream of `source`'s file copied.
 
     `codec`, `options`, `crf`: the encoder's; by default what looks lossless and the container takes. `size`:
-    (width, height) of the frames where it is not the source's. Time stamps keep the source's time base where
-    the container can; Matroska and WebM count milliseconds, MPEG-TS and -PS 1/90000 s, and round to them; AVI
-    counts pictures, and one that is not at its turn is an error.
+    (width, height) of the frames where it is not the source's. `on_card`: see `encoder.choose`. Time stamps
+    keep the source's time base where the container can; Matroska and WebM count milliseconds, MPEG-TS and -PS
+    1/90000 s, and round to them; AVI counts pictures, and one that is not at its turn is an error.
 
     Raises UsageError on opening where the container, the codec, an option or a stream won't do; nothing is
     written then. `dropped` says what was left out under `drop_unsupported`. The target's name appears on
-    `close`, once every picture was found at its time in the file.
+    `close`, once every picture was found at its time in the file. `encoding` and `colour`: what is written.
     """
 
     def __init__(
@@ -61,9 +63,10 @@ class FileSink:
         overwrite: bool = False,
         drop_unsupported: bool = False,
         size: tuple[int, int] | None = None,
+        on_card: bool = False,
     ) -> None:
         self.path = Path(path)
-        self._source = source
+        self.source = source
         self._size = size or (source.info.width, source.info.height)
         self._times: array[int] = array("q")
         self._end = Fraction(0)
@@ -74,9 +77,10 @@ class FileSink:
         try:
             check_begin(self._output.format.name, source.info, source.cut)
             self.dropped = self._left_out(drop_unsupported)
-            self._encoding = choose(
-                self._output, self.path, source.info, self._size, codec, crf, options or {}
+            self.encoding = choose(
+                self._output, self.path, source.info, self._size, codec, crf, options or {}, on_card
             )
+            self.colour = written_colour(source.info, self.encoding.pixel_format)
             self._begin()
         except BaseException:
             self.discard()
@@ -88,7 +92,7 @@ class FileSink:
         return len(self._times)
 
     def _left_out(self, drop_unsupported: bool) -> list[str]:
-        source, name = self._source, self._output.format.name
+        source, name = self.source, self._output.format.name
         missing = self._copier.refused + lacks(name, source.info, len(self._copier.original.chapters()))
         if not drop_unsupported:
             refuse(missing, name, source.path)
@@ -101,9 +105,9 @@ class FileSink:
         tags = file_tags(original)
         self._output.metadata.update(tags)
         if name in HOLD_CHAPTERS:
-            self._output.set_chapters(chapters(original, self._source.cut))
-        clocks = begin_clocks(original, self._source.cut)
-        self._output.container_options.update(muxer_options(name, self._source.info, tags, clocks))
+            self._output.set_chapters(chapters(original, self.source.cut))
+        clocks = begin_clocks(original, self.source.cut)
+        self._output.container_options.update(muxer_options(name, self.source.info, tags, clocks))
         self._copier.begin(self._add_video)
         self._open_encoder()
         try:
@@ -112,7 +116,7 @@ class FileSink:
             raise UsageError(f"{self.path} can't be begun as {name}: {reason(error)}") from error
 
     def _add_video(self) -> None:
-        info, encoding = self._source.info, self._encoding
+        info, encoding = self.source.info, self.encoding
         rate = info.average_rate or info.real_rate or 25
         self._base = 1 / Fraction(rate) if self._output.format.name in COUNT_FRAMES else info.time_base
         stream: Any = self._output.add_stream(encoding.codec, rate=rate, options=dict(encoding.options))
@@ -122,45 +126,51 @@ class FileSink:
         context.time_base = stream.time_base = self._base
         context.flags |= Flags.frame_duration
         context.thread_type = "AUTO"
-        if encoding.codec == "libx265" and self._output.format.name in MOV_FAMILY:
+        if encoding.codec in ("libx265", "hevc_nvenc") and self._output.format.name in MOV_FAMILY:
             context.codec_tag = "hvc1"  # the one of the two names that Apple's players know
         if info.display_matrix:
             stream.set_display_matrix(info.display_matrix)
-        original = self._copier.original.streams[self._source.stream_index]
+        original = self._copier.original.streams[self.source.stream_index]
         stream.metadata.update(video_tags(original))
         stream.disposition = original.disposition
         self._set_colour(context)
         self._stream = stream
 
     def _set_colour(self, context: Any) -> None:
-        info = self._source.info
-        colour = written_colour(info, self._encoding.pixel_format)
+        info, colour = self.source.info, self.colour
         context.colorspace, context.color_range = colour.matrix, colour.range
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
         if info.sample_aspect_ratio:
             context.sample_aspect_ratio = info.sample_aspect_ratio
-        self._from_rgb = FromRGB(self._encoding.pixel_format, colour, info.height)
+        self._from_rgb = FromRGB(self.encoding.pixel_format, colour, info.height)
 
     def _open_encoder(self) -> None:
-        try:
-            self._stream.codec_context.open()
-        except (av.FFmpegError, ValueError) as error:
-            width, height = self._size
-            given = ", ".join(f"{name}={value}" for name, value in self._encoding.options.items())
-            raise UsageError(
-                f"the encoder {self._encoding.codec} refuses {width}x{height} {self._encoding.pixel_format} "
-                f"pictures with {given} ({reason(error)}); try other options or another --codec"
-            ) from error
+        with listening() as logs:
+            try:
+                self._stream.codec_context.open()
+            except (av.FFmpegError, ValueError) as error:
+                raise self._refused(told(error, logs)) from error
 
-    def write(self, frame: Frame) -> None:
-        """Encodes one frame and copies what the other streams hold until its time. Raises DerainError."""
-        height, width = frame.pixels.shape[:2]
-        if (width, height) != self._size:
+    def _refused(self, why: str) -> UsageError:
+        """What the encoder says to the pictures and options it is to get."""
+        width, height = self._size
+        given = ", ".join(f"{name}={value}" for name, value in self.encoding.options.items())
+        return UsageError(
+            f"the encoder {self.encoding.codec} refuses {width}x{height} {self.encoding.pixel_format} "
+            f"pictures with {given} ({why}); try other options or another --codec"
+        )
+
+    def write(self, frame: Frame | DeviceFrame) -> None:
+        """Encodes one frame and copies what the other streams hold until its time. Raises DerainError.
+
+        Frames of a card come with the encoder's picture, of `encoding.pixel_format` and `colour`.
+        """
+        picture = self._from_rgb(frame.pixels) if isinstance(frame, Frame) else frame.restored
+        if (picture.width, picture.height) != self._size:
             raise DerainError(
-                f"{self.path}: frame {self.frames} is {width}x{height}, but the others are "
+                f"{self.path}: frame {self.frames} is {picture.width}x{picture.height}, but the others are "
                 f"{self._size[0]}x{self._size[1]}"
             )
-        picture = self._from_rgb(frame.pixels)
         picture.pts, picture.time_base = self._place(frame), self._base
         picture.duration = round(frame.duration * frame.time_base / self._base)
         self._times.append(picture.pts)
@@ -170,7 +180,7 @@ class FileSink:
         except (av.FFmpegError, OSError) as error:
             raise self._failed(error) from error
 
-    def _place(self, frame: Frame) -> int:
+    def _place(self, frame: Frame | DeviceFrame) -> int:
         """The frame's pts in the output's time base; DerainError where an AVI has no place for it."""
         if frame.pts is None:
             raise DerainError(f"{self.path}: frame {self.frames} has no time stamp")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -46,8 +47,11 @@ class Probe:
     length: Fraction | None
 
 
-def open_input(path: Path) -> InputContainer:
-    """Opens a media file for reading; UsageError with one sentence where that can't be done."""
+def open_input(path: Path, hwaccel: HWAccel | None = None) -> InputContainer:
+    """Opens a media file for reading; UsageError with one sentence where that can't be done.
+
+    `hwaccel`: what decodes pictures in the CPU's place.
+    """
     if not path.exists():
         raise UsageError(f"there is no file {path}; check the name of the input")
     if path.is_dir():
@@ -57,7 +61,7 @@ def open_input(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise UsageError(f"{path} is empty (0 bytes); copy or record it again")
     try:
-        return av.open(f"file:{path}", "r", metadata_errors="replace")
+        return av.open(f"file:{path}", "r", metadata_errors="replace", hwaccel=hwaccel)
     except PermissionError as error:
         raise UsageError(f"{path} can't be read: you have no permission to open it") from error
     except (av.FFmpegError, ValueError) as error:

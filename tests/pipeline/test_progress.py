@@ -90,6 +90,10 @@ def test_json_is_one_event_a_line(clock: list[float], capsys: pytest.CaptureFixt
         "model_reason": "",
         "bypass": "off",
         "bypass_reason": "",
+        "decoder": "software",
+        "decoder_reason": "",
+        "encoder": "",
+        "encoder_reason": "",
         "instant": "",
     }
     stages = {

@@ -7,6 +7,8 @@ from derain.engines import machine, models
 from derain.engines.errors import UsageError
 from derain.engines.modelfile import ModelFile, open_model
 
+IN_FP16 = ("tensorrt", "tensorrt_rtx")
+"""Backends that take fp16 by themselves, and 8 bits where they are asked for."""
 FAST_IN_INT8 = ("openvino",)
 """Backends that INT8 is faster with; ONNX Runtime runs it on CPUs, slower than fp32."""
 _IN_8_BITS = {"int8": models.int8_of, "fp8": models.fp8_of}
@@ -34,9 +36,7 @@ def choose(file: ModelFile, backend: str, asked: str) -> Choice:
     if asked != "auto":
         return Choice(file, "")
     path = models.int8_of(file.path)
-    if not path.exists():
-        return Choice(file, f"no {path.name} beside it")
-    if reason := _against(backend):
+    if reason := _against(backend, path):
         return Choice(file, reason)
     return Choice(open_in_8_bits(path, file, "int8"), f"the processor has {', '.join(able())}")
 
@@ -73,8 +73,12 @@ def able() -> tuple[str, ...]:
     return tuple(name for name in machine.cpu_features() or () if name in machine.INT8_FEATURES)
 
 
-def _against(backend: str) -> str:
-    """Why an INT8 file is not taken by itself here, "" where it is."""
+def _against(backend: str, path: Path) -> str:
+    """Why the INT8 file at `path` is not taken by itself here, "" where it is."""
+    if backend in IN_FP16:
+        return "a card takes fp16 by itself"
+    if not path.exists():
+        return f"no {path.name} beside it"
     if backend not in FAST_IN_INT8:
         return f"{backend} is slower in INT8"
     if machine.cpu_features() is None:

@@ -15,6 +15,10 @@ from derain.engines.modelfile import ModelFile, open_model
 log = logging.getLogger(__name__)
 
 
+class NotHereError(DerainError):
+    """This machine can't run the backend, whatever the model."""
+
+
 @dataclass(frozen=True)
 class Backend:
     """A row of the table: `module` is imported when it is first needed.
@@ -35,13 +39,15 @@ class Backend:
     def open(self, model: ModelFile, options: EngineOptions) -> Engine:
         """Compiles the model; raises UsageError for options it does not take, DerainError where it fails."""
         if reason := self.reason():
-            raise DerainError(f"the backend {self.name} can't run here: {reason}")
+            raise NotHereError(f"the backend {self.name} can't run here: {reason}")
         engine: Callable[[ModelFile, EngineOptions], Engine]
         engine = getattr(importlib.import_module(self.module), self.engine)
         return engine(model, options)
 
 
 BACKENDS: tuple[Backend, ...] = (
+    Backend("tensorrt", "derain.engines.tensorrt", "TensorRTEngine"),
+    Backend("tensorrt_rtx", "derain.engines.tensorrt_rtx", "TensorRTRTXEngine"),
     Backend("openvino", "derain.engines.openvino", "OpenVINOEngine"),
     Backend("onnxruntime", "derain.engines.onnxruntime", "OnnxRuntimeEngine"),
 )
@@ -96,7 +102,8 @@ def open_engine(model: str | Path, options: EngineOptions = EngineOptions()) -> 
     if any(isinstance(error, MemoryShortError) and one.name not in ON_CPU for one, error in refusals):
         _tell(refusals)
         return open_on_cpu(model, options)
-    raise _refused(file, refusals)
+    tried = [refusal for refusal in refusals if not isinstance(refusal[1], NotHereError)]
+    raise _refused(file, tried or refusals)
 
 
 def open_on_cpu(model: str | Path, options: EngineOptions) -> Engine:
@@ -117,8 +124,10 @@ def on_cpu(options: EngineOptions) -> EngineOptions:
 
 
 def _tell(refusals: list[tuple[Backend, DerainError]]) -> None:
+    """Why backends were not taken; that a machine has no other device is no news to whoever uses it."""
     for refused, reason in refusals:
-        log.warning("backend %s not taken: %s", refused.name, reason)
+        usual = isinstance(reason, NotHereError) and refused.name not in ON_CPU
+        log.log(logging.INFO if usual else logging.WARNING, "backend %s not taken: %s", refused.name, reason)
 
 
 def _candidates(name: str) -> tuple[Backend, ...]:

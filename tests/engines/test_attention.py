@@ -17,10 +17,10 @@ from derain.engines.engine import EngineOptions, Pixels
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.modelfile import open_model
 from derain.engines.openvino import OpenVINOEngine
-from derain.engines.registry import BACKENDS, open_engine
+from derain.engines.registry import ON_CPU, open_engine
 
 
-@pytest.fixture(params=[backend.name for backend in BACKENDS])
+@pytest.fixture(params=ON_CPU)
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

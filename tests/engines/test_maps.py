@@ -16,12 +16,12 @@ from derain.engines.card import read_card
 from derain.engines.engine import EngineOptions, Pixels, Scores
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.modelfile import open_model
-from derain.engines.registry import BACKENDS, open_engine
+from derain.engines.registry import ON_CPU, open_engine
 
 Floats = npt.NDArray[np.float64]
 
 
-@pytest.fixture(params=[backend.name for backend in BACKENDS])
+@pytest.fixture(params=ON_CPU)
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import onnx_models
 import pytest
+import trt_run_fake
 
-from derain.engines import onnxruntime, openvino, registry
+from derain.engines import onnxruntime, openvino, registry, tensorrt
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.registry import BackendStatus, availability, open_engine
@@ -24,7 +25,24 @@ def take_away(patch: pytest.MonkeyPatch, *backends: ModuleType) -> None:
 
 def test_auto_takes_the_first(tmp_path: Path) -> None:
     with open_engine(onnx_models.identity(tmp_path)) as engine:
-        assert engine.backend == registry.BACKENDS[0].name == "openvino"
+        assert engine.backend == registry.ON_CPU[0] == "openvino"
+
+
+def test_a_machine_without_a_card_is_not_told_so_each_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_away(monkeypatch, tensorrt)
+    with caplog.at_level(logging.INFO):
+        open_engine(onnx_models.identity(tmp_path)).close()
+    told = [record for record in caplog.records if "backend tensorrt not taken" in record.message]
+    assert [record.levelname for record in told] == ["INFO"] and REASON in told[0].message
+
+
+def test_auto_takes_the_card_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trt_run_fake.attach(monkeypatch)
+    with open_engine(onnx_models.identity(tmp_path), EngineOptions(cache_dir=tmp_path)) as engine:
+        assert engine.backend == registry.BACKENDS[0].name == "tensorrt"
+        assert (engine.precision, engine.precision_reason) == ("fp16", "a card takes fp16 by itself")
 
 
 def test_auto_goes_on_to_the_next_and_says_why(
@@ -55,8 +73,9 @@ def test_a_named_backend_is_not_replaced(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_no_backend_gives_every_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    take_away(monkeypatch, openvino, onnxruntime)
-    with pytest.raises(DerainError, match=rf"openvino: .*{REASON}; onnxruntime: .*{REASON}") as caught:
+    take_away(monkeypatch, openvino, onnxruntime, tensorrt)
+    reasons = rf"tensorrt: .*{REASON}; .*openvino: .*{REASON}; onnxruntime: .*{REASON}"
+    with pytest.raises(DerainError, match=reasons) as caught:
         open_engine(onnx_models.identity(tmp_path))
     assert caught.value.exit_code == 1
 
@@ -70,7 +89,8 @@ def test_an_option_that_no_backend_takes_is_a_usage_error(
 
 
 def test_unknown_backends_are_told_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no backend 'cuda'; the backends are auto, cpu, openvino, onnxruntime"):
+    known = "auto, cpu, tensorrt, .*openvino, onnxruntime"
+    with pytest.raises(UsageError, match=f"no backend 'cuda'; the backends are {known}"):
         open_engine(onnx_models.identity(tmp_path), EngineOptions(backend="cuda"))
 
 
@@ -80,9 +100,10 @@ def test_a_bad_model_is_not_tried_on_every_backend(tmp_path: Path) -> None:
 
 
 def test_availability_keeps_the_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert availability() == (BackendStatus("openvino", True, ""), BackendStatus("onnxruntime", True, ""))
+    here = (BackendStatus("openvino", True, ""), BackendStatus("onnxruntime", True, ""))
+    assert availability()[-2:] == here
     take_away(monkeypatch, openvino)
-    assert availability()[0] == BackendStatus("openvino", False, REASON)
+    assert availability()[-2] == BackendStatus("openvino", False, REASON)
 
 
 def test_threads_reach_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

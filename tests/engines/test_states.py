@@ -15,13 +15,13 @@ from derain.engines.card import StatePair
 from derain.engines.engine import Engine, EngineOptions, Pixels, State
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.modelfile import StateSpec, open_model
-from derain.engines.registry import BACKENDS, open_engine
+from derain.engines.registry import ON_CPU, open_engine
 
 Floats = npt.NDArray[np.float64]
 SHAPE = (2, 8, 12)
 
 
-@pytest.fixture(params=[backend.name for backend in BACKENDS])
+@pytest.fixture(params=ON_CPU)
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

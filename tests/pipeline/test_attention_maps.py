@@ -10,11 +10,11 @@ import pytest
 from fake_engine import FakeEngine
 
 from derain.engines.engine import Engine, EngineOptions, Pixels, Scores
-from derain.engines.registry import BACKENDS, open_engine
+from derain.engines.registry import ON_CPU, open_engine
 from derain.pipeline.restore import Restorer, attention_of, rgb_of
 
 
-@pytest.fixture(scope="module", params=[backend.name for backend in BACKENDS])
+@pytest.fixture(scope="module", params=ON_CPU)
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Of two maps at a quarter of the frame; it sees 4 pixels far."""
     path = onnx_models.mapped(tmp_path_factory.mktemp("model"))

@@ -2,15 +2,20 @@
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, TypeAlias
 
 import numpy.typing as npt
+import onnx
 
 from derain.engines.base import GraphEngine, choose_precision, failure, one_line, precisions_of
 from derain.engines.edges import PIXELS_IN, PIXELS_OUT, with_pixel_edges
 from derain.engines.engine import EngineOptions, Pixels, Scores, States
 from derain.engines.maps import SCORES
 from derain.engines.modelfile import ModelFile
+
+CPU = "CPUExecutionProvider"
+Provider: TypeAlias = str | tuple[str, dict[str, str]]
+"""With its options, where it has any."""
 
 
 def runtime() -> Any:
@@ -35,20 +40,29 @@ class OnnxRuntimeEngine(GraphEngine):
     """One session on the CPU for all shapes."""
 
     backend = "onnxruntime"
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    """What it runs fp32 networks in, the default first."""
 
     def __init__(self, model: ModelFile, options: EngineOptions) -> None:
         super().__init__(model, options)
-        takes = precisions_of(model.card, ("fp32",))
+        takes = precisions_of(model.card, self.precisions)
         self.precision = choose_precision(self.backend, options.precision, takes)
         ort = runtime()
-        graph = with_pixel_edges(model, options).SerializeToString()
+        graph = self._graph(model, options).SerializeToString()
+        chosen = _session_options(ort, options, self.precision)
         try:
-            self._session = ort.InferenceSession(
-                graph, _session_options(ort, options, self.precision), providers=["CPUExecutionProvider"]
-            )
+            self._session = ort.InferenceSession(graph, chosen, providers=self._providers(options))
         except Exception as error:  # its errors have no base class of their own
-            raise failure(error, f"onnxruntime can't compile the model {model.path}") from error
+            raise failure(error, f"{self.backend} can't compile the model {model.path}") from error
         self._binding = self._session.io_binding()
+
+    def _graph(self, model: ModelFile, options: EngineOptions) -> onnx.ModelProto:
+        """What the session is made of, in the engine's precision."""
+        return with_pixel_edges(model, options)
+
+    def _providers(self, options: EngineOptions) -> list[Provider]:
+        """What computes, as ONNX Runtime calls it, each before those for what it leaves."""
+        return [CPU]
 
     def _run(self, batch: Pixels, out: Pixels, states: States, scores: Scores | None) -> None:
         try:
@@ -61,7 +75,9 @@ class OnnxRuntimeEngine(GraphEngine):
                 _bind(self._binding.bind_output, SCORES, scores)
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # its errors have no base class of their own
-            doing = f"onnxruntime failed on a batch of shape {batch.shape} with the model {self.card.name!r}"
+            doing = (
+                f"{self.backend} failed on a batch of shape {batch.shape} with the model {self.card.name!r}"
+            )
             raise failure(error, doing) from error
 
     def _free(self) -> None:

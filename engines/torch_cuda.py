@@ -5,32 +5,27 @@ For cards that TensorRT does not serve, and for measuring. The ONNX graph is run
 """
 
 import importlib
-import logging
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 
-from derain.engines import halves, machine, selfcheck
+from derain.engines import halves, machine
 from derain.engines.base import GraphEngine, choose_precision, failure, one_line, precisions_of
 from derain.engines.edges import with_pixel_edges
 from derain.engines.engine import EngineOptions, Pixels, Scores, State, States
 from derain.engines.errors import DerainError, MemoryShortError
 from derain.engines.flight import Held
 from derain.engines.modelfile import ModelFile
+from derain.engines.near import in_halves
 from derain.engines.torch_graph import Network
 from derain.engines.torch_operators import Tensor, Torch, dtype_of
 from derain.engines.torch_shapes import IN_FLIGHT, Captured, Eager, End, Flight, Streams
 
 KEPT_SHAPES = 4
 """Shapes that stay ready, each with its graph."""
-PROBED = 128
-"""Pixels a side, at least, of the frames that a precision is tried with."""
-
-log = logging.getLogger(__name__)
 
 
 def runtime() -> Torch:
@@ -79,32 +74,14 @@ def against_card(torch: Torch) -> str:
     )
 
 
-def opened(model: ModelFile, options: EngineOptions) -> "TorchEngine":
-    """The engine of the registry. With the precision "auto" halves are taken where they are near to fp32."""
-    if options.precision != "auto" or model.card.precision != "fp32":
-        return TorchEngine(model, options)
-    return in_halves(model, options)
-
-
-def in_halves(model: ModelFile, options: EngineOptions, device: str = "cuda") -> "TorchEngine":
-    """In fp16, or in fp32 where probe frames come out of fp16 too far from those of fp32."""
-    half, whole = (replace(options, precision=name) for name in ("fp16", "fp32"))
-    with (
-        TorchEngine(model, half, device, graphs=False) as tried,
-        TorchEngine(model, whole, device, graphs=False) as reference,
-    ):
-        side = -(-PROBED // model.card.multiple_of) * model.card.multiple_of
-        found = selfcheck.check(tried, reference, (1, side, side), options.dtype)
-    if found.passed:
-        engine = TorchEngine(model, half, device)
-        engine.precision_reason = f"the fastest on a GPU; {found.worst.told()}"
-        return engine
-    log.warning(
-        "the network %r runs in fp32: fp16 is too far from it: %s", model.card.name, found.failures[0]
+def opened(model: ModelFile, options: EngineOptions, device: str = "cuda") -> "TorchEngine":
+    """The engine of the registry: with the precision "auto" it runs in halves where they are near to fp32."""
+    return in_halves(
+        model,
+        options,
+        lambda chosen: TorchEngine(model, chosen, device),
+        lambda chosen: TorchEngine(model, chosen, device, graphs=False),
     )
-    engine = TorchEngine(model, whole, device)
-    engine.precision_reason = f"fp16 is too far off: {found.failures[0]}"
-    return engine
 
 
 class TorchEngine(GraphEngine):

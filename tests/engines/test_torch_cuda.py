@@ -20,7 +20,7 @@ from derain.engines.errors import DerainError, MemoryShortError, UsageError
 from derain.engines.flight import Holder, InFlight
 from derain.engines.modelfile import open_model
 from derain.engines.registry import open_engine
-from derain.engines.torch_cuda import TorchEngine, in_halves
+from derain.engines.torch_cuda import TorchEngine, opened
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHIPPED = [path.stem for path in models.shipped()]
@@ -114,7 +114,7 @@ def test_where_fp16_overflows_auto_takes_fp32_and_says_so(
     tmp_path: Path, device: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     batch = noise((1, 16, 16, 3))
-    with in_halves(open_model(overflowing(tmp_path)), EngineOptions(), device) as engine:
+    with opened(open_model(overflowing(tmp_path)), EngineOptions(), device) as engine:
         assert engine.precision == "fp32"
         assert "fp16 is too far off" in engine.precision_reason
         assert np.array_equal(engine.infer(batch), batch)
@@ -123,7 +123,7 @@ def test_where_fp16_overflows_auto_takes_fp32_and_says_so(
 
 def test_auto_takes_fp16_where_it_is_near(tmp_path: Path, device: str) -> None:
     path = onnx_models.unshuffle(tmp_path, factor=4, layers=3)
-    with in_halves(open_model(path), EngineOptions(), device) as engine:
+    with opened(open_model(path), EngineOptions(), device) as engine:
         assert engine.precision == "fp16"
         assert engine.precision_reason.startswith("the fastest on a GPU; ")
 

@@ -50,6 +50,7 @@ SUBJECTS: tuple[Entry, ...] = (
     ("lineage", "derain.benchmarks.lineage.command", "train", "The published systems under one budget."),
     ("family", "derain.benchmarks.family.command", "train", "What was tried for the real-time family."),
     ("dryness", "derain.benchmarks.dryness", "", "Scores of rainy and dry pictures: what is dry?"),
+    ("engines", "derain.benchmarks.engines", "train", "Which plans TensorRT-RTX builds, how large and fast."),
     ("quality", "derain.benchmarks.quality", "train", "Quality against time, beside others' networks."),
     ("background", "derain.benchmarks.background", "", "How near the truth are backgrounds of rainy video?"),
 )

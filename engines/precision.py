@@ -56,10 +56,12 @@ def open_in_8_bits(path: Path, exact: ModelFile, kind: str) -> ModelFile:
             f"{path} holds the network {' '.join(found)} where that of {exact.path}, {exact.card.name} "
             f"{exact.card.version} {kind}, was looked for; make it again with {make}"
         )
-    if maps_of(file) != maps_of(exact):
-        raise UsageError(
-            f"{path} has other attention maps than {exact.path}; make it again with derain quantise"
-        )
+    for what, one, other in (
+        ("attention maps", maps_of(file), maps_of(exact)),
+        ("states", file.states, exact.states),
+    ):
+        if one != other:
+            raise UsageError(f"{path} has other {what} than {exact.path}; make it again with derain quantise")
     return file
 
 

@@ -1,13 +1,16 @@
 """Frames to calibrate a network on, and others to measure it with: of a folder of pictures, or of a video."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from derain.engines.engine import Pixels
+from derain.engines.engine import Pixels, State
 from derain.engines.errors import UsageError
+from derain.engines.modelfile import INPUT
 from derain.pipeline.images import EXTENSIONS, read_image
 from derain.pipeline.source import open_source
 
@@ -16,6 +19,10 @@ SIDE = 512
 HELD_OUT = 8
 """Frames to measure with, at most: never more than one in four."""
 FEWEST = 4
+
+
+Remembered: TypeAlias = Mapping[str, State]
+"""What a recurrent network takes beside a frame, by the names of its inputs."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,15 @@ def of_video(path: Path, wanted: int, multiple_of: int, rng: np.random.Generator
 
 def cut(name: str, pixels: Pixels, multiple_of: int, rng: np.random.Generator) -> Pixels:
     """A part of a picture, (H, W, 3) or (H, W) grey, uint8 or uint16, as `Chosen` has it, placed by `rng`."""
-    height, width = pixels.shape[:2]
+    return np.ascontiguousarray(colours(eight_bits(pixels[place(name, pixels.shape, multiple_of, rng)])))
+
+
+def place(
+    name: str, shape: tuple[int, ...], multiple_of: int, rng: np.random.Generator
+) -> tuple[slice, slice]:
+    """The rows and columns of the part that is cut from a picture of that shape; UsageError where it is too
+    small."""
+    height, width = shape[:2]
     sizes = [min(size, SIDE) // multiple_of * multiple_of for size in (height, width)]
     if not all(sizes):
         raise UsageError(
@@ -70,13 +85,25 @@ def cut(name: str, pixels: Pixels, multiple_of: int, rng: np.random.Generator) -
     top, left = (
         int(rng.integers(size - kept + 1)) for size, kept in zip((height, width), sizes, strict=True)
     )
-    part = pixels[top : top + sizes[0], left : left + sizes[1]]
-    if part.dtype == np.uint16:
-        part = (part >> 8).astype(np.uint8)
-    colours = part if part.ndim == 3 else np.stack([part] * 3, axis=2)
-    return np.ascontiguousarray(colours)
+    return slice(top, top + sizes[0]), slice(left, left + sizes[1])
+
+
+def eight_bits(pixels: Pixels) -> Pixels:
+    """uint8 of uint8 or uint16."""
+    return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+
+
+def colours(pixels: Pixels) -> Pixels:
+    """(H, W, 3) of that, or of (H, W) grey."""
+    return pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2)
 
 
 def planes(pixels: Pixels) -> npt.NDArray[np.float32]:
     """(1, 3, H, W) float32 in 0..1 of (H, W, 3) uint8."""
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[np.newaxis], np.float32) / np.float32(255)
+
+
+def feeds(frames: Sequence[Pixels], states: Sequence[Remembered]) -> list[dict[str, State]]:
+    """What a network's graph takes for each of `frames`, (H, W, 3) uint8, by the names of its inputs."""
+    beside = states or [{}] * len(frames)
+    return [{INPUT: planes(frame), **taken} for frame, taken in zip(frames, beside, strict=True)]

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from derain.engines.errors import UsageError
-from derain.train.calibration import choose, planes
+from derain.train.calibration import planes
+from derain.train.calibration_clips import choose_clips
 from derain.train.checkpoint import State
+from derain.train.networks.recurrent import state_shapes
 from derain.train.networks.registry import entry
 from derain.train.recipe import Recipe
 from derain.train.rounding import ranges, rounding, set_ranges
@@ -38,11 +41,12 @@ def round_both(state: State) -> None:
 def calibrate(state: State, recipe: Recipe, source: Path) -> None:
     """The network and its average, which are trained and alike, round from now on, by ranges of frames of
     `source`."""
-    chosen = choose(source, FRAMES, recipe.seed, entry(recipe.network.name).multiple_of)
+    multiple_of, recurrent = entry(recipe.network.name).multiple_of, bool(state_shapes(state.average))
+    chosen = choose_clips(source, FRAMES, recipe.seed, multiple_of, recurrent)
     device = next(state.average.parameters()).device
-    frames = (torch.from_numpy(planes(pixels)).to(device) for pixels in chosen.calibration)
-    found = ranges(state.average, frames)
+    clips = (torch.from_numpy(np.concatenate([planes(f) for f in clip])) for clip in chosen.calibration)
+    found = ranges(state.average, (clip.to(device) for clip in clips))
     round_both(state)
     for network in (state.network, state.average):
         set_ranges(network, found)
-    state.given["calibration"] = f"{len(chosen.calibration)} frames of {chosen.name}, seed {recipe.seed}"
+    state.given["calibration"] = f"{chosen.told}, seed {recipe.seed}"

@@ -17,8 +17,7 @@ from onnx import helper, numpy_helper
 from derain.engines.engine import Pixels
 from derain.engines.errors import UsageError
 from derain.engines.halves import SCALES_OPSET, drop_unused, with_opset
-from derain.engines.modelfile import INPUT
-from derain.train.calibration import planes
+from derain.train.calibration import Remembered, feeds
 
 E4M3 = np.dtype(ml_dtypes.float8_e4m3fn)
 GREATEST = 448.0
@@ -28,14 +27,17 @@ TINY = 1e-8
 Values = npt.NDArray[Any]
 
 
-def to_fp8(graph: onnx.ModelProto, frames: Sequence[Pixels]) -> onnx.ModelProto:
-    """A copy of `graph` with Q/DQ nodes; `frames`: (H, W, 3) uint8 to calibrate on."""
+def to_fp8(
+    graph: onnx.ModelProto, frames: Sequence[Pixels], states: Sequence[Remembered] = ()
+) -> onnx.ModelProto:
+    """A copy of `graph` with Q/DQ nodes; `frames`: (H, W, 3) uint8 to calibrate on, `states`: what a
+    recurrent network remembers before each of them."""
     model = with_opset(graph, SCALES_OPSET)
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     convs = [node for node in model.graph.node if node.op_type == "Conv" and node.input[1] in weights]
     if not convs:
         raise UsageError("the network has nothing to quantise: none of its nodes is Conv")
-    greatest = greatest_values(model, sorted({node.input[0] for node in convs}), frames)
+    greatest = greatest_values(model, sorted({node.input[0] for node in convs}), feeds(frames, states))
     rounder = Rounder()
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
@@ -53,21 +55,20 @@ def to_fp8(graph: onnx.ModelProto, frames: Sequence[Pixels]) -> onnx.ModelProto:
 
 
 def greatest_values(
-    model: onnx.ModelProto, tensors: Sequence[str], frames: Sequence[Pixels]
+    model: onnx.ModelProto, tensors: Sequence[str], fed: Sequence[Remembered]
 ) -> dict[str, float]:
-    """The greatest absolute value of each tensor over all frames."""
+    """The greatest absolute value of each tensor over all that the graph is `fed`."""
     import onnxruntime  # noqa: PLC0415 - slow to import, and only used here
 
     looking = onnx.ModelProto()
     looking.CopyFrom(model)
-    inner = [name for name in tensors if name != INPUT]
+    inner = [name for name in tensors if name not in fed[0]]
     del looking.graph.output[:]
     looking.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in inner)
     session = onnxruntime.InferenceSession(looking.SerializeToString(), providers=["CPUExecutionProvider"])
     found = dict.fromkeys(tensors, 0.0)
-    for frame in frames:
-        rainy = planes(frame)
-        values = dict(zip(inner, session.run(inner, {INPUT: rainy}), strict=True)) | {INPUT: rainy}
+    for taken in fed:
+        values = dict(zip(inner, session.run(inner, dict(taken)), strict=True)) | dict(taken)
         for name in tensors:
             found[name] = max(found[name], float(np.abs(values[name]).max()))
     return found

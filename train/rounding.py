@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from derain.engines.errors import DerainError
+from derain.train.networks.recurrent import along
 
 Network = TypeVar("Network", bound=nn.Module)
 MOST = 127
@@ -85,20 +86,23 @@ def exact(network: Network) -> Network:
 
 
 @torch.no_grad()
-def ranges(network: nn.Module, frames: Iterable[Tensor]) -> dict[str, Range]:
-    """Of what each convolution of a network that rounds nothing takes: its extremes in each of the `frames`
-    (1, 3, H, W), their mean over all."""
+def ranges(network: nn.Module, clips: Iterable[Tensor]) -> dict[str, Range]:
+    """Of what each convolution of a network that rounds nothing takes: its extremes in each frame of `clips`
+    (T, 3, H, W), their mean over all. Of several frames the first, before which nothing is remembered, does
+    not count."""
     seen: dict[str, list[tuple[float, float]]] = defaultdict(list)
 
     def looking(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         return lambda child, taken: seen[name].append((float(taken[0].min()), float(taken[0].max())))
 
     convs = [(name, child) for name, child in network.named_modules() if isinstance(child, nn.Conv2d)]
-    hooks = [child.register_forward_pre_hook(looking(name)) for name, child in convs]
-    for frame in frames:
-        network(frame)
-    for hook in hooks:
-        hook.remove()
+    for clip in clips:
+        several = len(clip) > 1
+        states = along(network, clip[None, :1])[0].states if several else ()
+        hooks = [child.register_forward_pre_hook(looking(name)) for name, child in convs]
+        along(network, clip[None, int(several) :], states)
+        for hook in hooks:
+            hook.remove()
     return {name: range_of(*np.mean(extremes, axis=0)) for name, extremes in seen.items()}
 
 

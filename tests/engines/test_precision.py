@@ -85,6 +85,13 @@ def test_an_int8_file_with_other_maps_is_refused(tmp_path: Path) -> None:
         open_engine(network, EngineOptions(precision="int8", attention=True))
 
 
+def test_an_int8_file_with_other_states_is_refused(tmp_path: Path) -> None:
+    onnx_models.recurrent(tmp_path, "rain", factor=8, precision="int8").rename(tmp_path / "rain.int8.onnx")
+    network = onnx_models.recurrent(tmp_path, "rain")
+    with pytest.raises(UsageError, match=r"rain\.int8\.onnx has other states than \S*rain\.onnx; make it"):
+        open_engine(network, EngineOptions(precision="int8"))
+
+
 def test_fp32_of_an_int8_file_is_refused(network: Path) -> None:
     with pytest.raises(UsageError, match=r"rain\.int8\.onnx is int8; give the fp32 file"):
         open_engine(network.with_name("rain.int8.onnx"), EngineOptions(precision="fp32"))

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from recurrent_network import ENTRY, Remembering
 from tiny_runs import curves, here, kept, photographs, same, tiny
 
 from derain.engines.card import read_card
@@ -18,8 +19,10 @@ from derain.pipeline.cli import run
 from derain.train import export as exporting
 from derain.train.checkpoint import read
 from derain.train.export import export, load_checkpoint
-from derain.train.recipe import Recipe, to_toml
-from derain.train.rounding import convolutions
+from derain.train.networks import registry
+from derain.train.networks.recurrent import along
+from derain.train.recipe import LossRecipe, NetworkRecipe, Recipe, to_toml
+from derain.train.rounding import convolutions, range_of, ranges
 from derain.train.trainer import RunOptions, train
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -150,3 +153,45 @@ def test_a_file_that_rounds_otherwise_is_not_written(
     with pytest.raises(DerainError, match=r"differs from torch by 3\.96e-03, more than 0\.00392"):
         export(tuned, tmp_path / "tiny.int8.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that remembers is one of those that recipes name."""
+    monkeypatch.setattr(registry, "NETWORKS", (*registry.NETWORKS, ENTRY))
+
+
+@pytest.mark.usefixtures("known")
+def test_a_network_that_remembers_is_tuned_by_what_it_remembers_of_a_clip(data: Path, tmp_path: Path) -> None:
+    shots = tmp_path / "shots"
+    shots.mkdir()
+    wide = cv2.resize(np.random.default_rng(0).integers(0, 256, (4, 12, 3), np.uint8), (120, 48))
+    for number in range(20):
+        assert cv2.imwrite(str(shots / f"{number}.png"), wide[:, 2 * number : 2 * number + 64])
+    exact = replace(
+        tiny(),
+        network=NetworkRecipe(ENTRY.name, width=0.25),
+        data=replace(tiny().data, frames=2),
+        loss=LossRecipe("spanet"),
+        train=replace(tiny().train, steps=2),
+    )
+    rounds = replace(exact, name="tuned", train=replace(exact.train, quantised=True))
+    options = here(data, tmp_path / "tuned", start_from=train(exact, here(data, tmp_path / "exact")))
+    path = tmp_path / "tuned.int8.onnx"
+    card = export(train(rounds, replace(options, calibration=shots)), path)
+    assert card.calibration == "8 frames in 1 row of shots, seed 1; then trained under its rounding"
+    assert [state.taken for state in card.states] == ["state1", "state2"]
+    with open_engine(path, EngineOptions(precision="int8")) as engine:
+        assert len(engine.states) == 2
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_ranges_are_of_frames_before_which_something_is_remembered() -> None:
+    network = Remembering(4).eval()
+    clip = torch.rand(3, 3, 16, 16)
+    found = ranges(network, [clip])
+    with torch.no_grad():
+        first, second, _ = along(network, clip[None])
+    taken = [torch.cat([state.flatten() for state in frame.states]) for frame in (first, second)]
+    least, most = (float(np.mean([float(end(one)) for one in taken])) for end in (torch.min, torch.max))
+    assert found["remembered"] == pytest.approx(range_of(least, most))

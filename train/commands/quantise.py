@@ -18,7 +18,7 @@ from derain.train.quantise import QuantiseOptions, quantise
     required=True,
     callback=path_option,
     metavar="FOLDER|VIDEO",
-    help="Rainy frames to calibrate on: pictures, or a video.",
+    help="Rainy frames to calibrate on: pictures, or a video; for a recurrent network those of a clip.",
 )
 @click.option(
     "--frames", default="32", callback=whole_option(1, 10000), metavar="N", help="How many.  [default: 32]"

@@ -38,12 +38,13 @@ def no_memory(network: nn.Module, rainy: Tensor) -> States:
     )
 
 
-def along(network: nn.Module, clips: Tensor) -> list[Restored]:
-    """What the network gives for each frame of clips (N, T, 3, H, W), with what it remembers of those before.
+def along(network: nn.Module, clips: Tensor, states: States = ()) -> list[Restored]:
+    """What the network gives for each frame of clips (N, T, 3, H, W), with what it remembers of those before;
+    before the first frame that is `states`, or nothing.
 
     Between frames the states are float32, as in a model file, whatever precision it works in.
     """
-    states, found = no_memory(network, clips[:, 0]), []
+    states, found = states or no_memory(network, clips[:, 0]), []
     for rainy in clips.unbind(1):
         restored: Restored = network(rainy, states) if states else network(rainy)
         states = tuple(state.float() for state in restored.states)

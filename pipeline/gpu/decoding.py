@@ -29,8 +29,10 @@ def nvdec(driver: Driver, stay: bool) -> Hardware:
     """NVDEC of the driver's card; `stay`: pictures are left there, else brought to the host.
 
     FFmpeg is given the context that is current. It could take the primary one by itself, but not where
-    somebody uses that already in another way of waiting, as all others do.
+    somebody uses that already in another way of waiting, as all others do. It frees decoders and pictures
+    when Python lets go of them, which nobody knows: the context is lent.
     """
+    driver.lend()
     options: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
     return Hardware(HWAccel("cuda", str(driver.index), options=options, is_hw_owned=stay), driver.current)
 

@@ -15,7 +15,8 @@ NAMES = ("libcuda.so.1", "nvcuda.dll")
 
 
 class Driver:
-    """The driver's library and the primary context of device number `index`. Closing gives the context back.
+    """The driver's library and the primary context of device number `index`. Closing gives the context back,
+    unless it was lent.
 
     Safe to use from any thread, as the driver is. Raises DerainError where a call fails.
     """
@@ -29,7 +30,11 @@ class Driver:
         self._call("cuDeviceGet", ctypes.byref(self._device), index)
         self._context = ctypes.c_void_p()
         self._call("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), self._device)
-        self._open = True
+        self._open, self._lent = True, False
+
+    def lend(self) -> None:
+        """Keeps the context until the process ends: somebody has it who may let go of it later."""
+        self._lent = True
 
     def load(self, code: bytes) -> "Module":
         """Brings machine code to the device."""
@@ -90,7 +95,8 @@ class Driver:
         """Gives the context back; a second call does nothing."""
         if self._open:
             self._open = False
-            self._call("cuDevicePrimaryCtxRelease_v2", self._device)
+            if not self._lent:
+                self._call("cuDevicePrimaryCtxRelease_v2", self._device)
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,7 @@ from typing import Any
 
 from derain.engines.errors import DerainError
 
-HOW_TO_GET_IT = "pip install nvidia-cuda-nvrtc"
+HOW_TO_GET_IT = "pip install derain[cuda]"
 PATTERNS = ("*/lib/libnvrtc.so.*[0-9]", "*/bin/**/nvrtc64_*_0.dll")
 """Where wheels put it, below their common folder."""
 NAMES = ("libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "nvrtc64_130_0.dll", "nvrtc64_120_0.dll")

@@ -90,6 +90,8 @@ class Decoder:
             return list(self._stream.decode(packet if packet.size else None))
         except av.EOFError:
             return []
+        except av.error.MemoryError:
+            raise  # it is not the file that is damaged
         except av.FFmpegError as error:
             self._errors += 1
             log.debug("a packet could not be decoded: %s", error)

@@ -36,6 +36,7 @@ from derain.pipeline.restore import Restorer
 from derain.pipeline.runner import Output, run
 from derain.pipeline.sinks.file import FileSink
 from derain.pipeline.sources import file
+from derain.pipeline.sources.decode import Decoder
 from derain.pipeline.sources.file import FileSource
 
 TIMES = (3, 5, 6, 11, 12)
@@ -64,7 +65,7 @@ def opening(cuda: HostCuda, device: HostDevice, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(way, "Driver", lambda: CardDriver(cuda, device))
     monkeypatch.setattr(way, "why_not", lambda source, driver: "")
     yield found
-    assert cuda.books() == (0, 0, 0), "all that was taken from the card was given back"
+    assert cuda.books()[1:] == (0, 0), "no context is left current, no module loaded"
 
 
 @pytest.fixture
@@ -323,6 +324,31 @@ def test_what_ffmpeg_says_of_a_card_it_can_t_use_is_the_reason(tmp_path: Path, d
     """The driver of these tests is not FFmpeg's: its own is not there, or knows nothing of this context."""
     with FileSource(clip(tmp_path)) as source:
         assert why_not(source, driver)
+
+
+def test_memory_that_runs_short_while_decoding_damages_no_picture(tmp_path: Path) -> None:
+    """The card has less of it, and a picture that had no room is no picture to hold the last one for."""
+
+    class Short(Decoder):
+        def _decode(self, packet: Any) -> list[av.VideoFrame]:
+            self._stream: Any = SimpleNamespace(decode=no_memory)
+            return super()._decode(packet)
+
+    path = clip(tmp_path)
+    with av.open(str(path)) as container, pytest.raises(MemoryError):
+        list(Short(container, container.streams.video[0]))
+
+
+def no_memory(packet: object) -> None:
+    raise av.error.MemoryError(12, "Cannot allocate memory")
+
+
+def test_the_context_that_ffmpeg_has_outlives_us(cuda: HostCuda, driver: CardDriver) -> None:
+    """A decoder that is freed after its context was destroyed takes the process with it."""
+    retained = cuda.books()[0]
+    nvdec(driver, stay=True)
+    driver.close()
+    assert cuda.books()[0] == retained
 
 
 def test_a_picture_the_card_gave_up_on_ends_the_run_with_a_way_on(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import onnx_models
 import pytest
+from file_sizes import MOST, most
 
 from derain.engines import models
 from derain.engines.card import weights_sha256
@@ -83,5 +84,13 @@ def test_the_shipped_networks_are_sound() -> None:
         assert model.card.name == path.stem
         assert model.card.sha256 == weights_sha256(model.graph)
         assert model.card.data and model.card.licence and model.card.commit
-        assert path.stat().st_size < 3_000_000
     assert models.find("auto") in models.shipped()
+
+
+def test_no_shipped_file_is_larger_than_the_wheel_has_room_for() -> None:
+    files = list(models.SHELF.glob("*.onnx"))
+    assert files and not {
+        path.name: path.stat().st_size for path in files if path.stat().st_size > most(path.stem)
+    }
+    every = [*MOST, *(f"{name}.int8" for name in MOST)]
+    assert max(MOST.values()) <= 16_000_000 and sum(map(most, every)) < 50_000_000

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from file_sizes import most
 from torch import nn
 
 from derain.engines.maps import NO_RAIN
 from derain.train.networks.blocks import BLOCKS, Branched, fold
 from derain.train.networks.family import LEAST, NETWORKS, Realtime, Size, realtime
+from derain.train.networks.network import Entry
 from derain.train.networks.recurrent import no_memory
 
 TINY = Size(channels=(8, 8, 12), encoder=(1, 0, 0), decoder=(1, 0, 1))
@@ -101,3 +103,10 @@ def test_a_width_scales_the_channels_and_a_size_takes_their_place() -> None:
         "realtime-m",
         "realtime-l",
     ]
+
+
+@pytest.mark.parametrize("row", NETWORKS, ids=lambda row: str(row.name))
+def test_its_file_has_room_where_it_will_be_shipped(row: Entry) -> None:
+    with torch.device("meta"):
+        weights = sum(parameter.numel() for parameter in row.build().parameters())
+    assert 4 * weights + 100_000 < most(row.name), "and 100 KB for its nodes and its card"

@@ -140,7 +140,7 @@ SIZES: Mapping[str, Size] = {
     "realtime-s": Size((32, 48, 64, 96), (0, 1, 1, 0), (1, 1, 1, 2)),
     "realtime-s-video": Size((32, 48, 64, 96), (0, 1, 1, 0), (1, 1, 1, 2), memory=16),
     "realtime-m": Size((64, 80, 96, 128), (1, 1, 1, 0), (2, 2, 2, 2)),
-    "realtime-l": Size((96, 128, 160, 192), (1, 1, 1, 0), (3, 2, 2, 1)),
+    "realtime-l": Size((96, 120, 144, 160), (1, 1, 1, 0), (3, 2, 2, 1)),
 }
 """For two CPU cores at 1280x720, the second for video; at 640x480, or any GPU; for GPUs at 1920x1080."""
 

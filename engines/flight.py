@@ -4,6 +4,7 @@ Who uses an engine asks `isinstance(engine, InFlight)` and `isinstance(engine, H
 are neither, and are used as Engine says.
 """
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from derain.engines.engine import Pixels, Scores, State, States
@@ -70,6 +71,10 @@ class Held(Protocol):
 
     def read(self) -> list[State]:
         """Copies of what would be read now, in the order of the engine's states."""
+        ...
+
+    def write(self, states: Sequence[State]) -> None:
+        """`states`, in the order of the engine's, are what is read next, as `read` gives them."""
         ...
 
     def close(self) -> None:

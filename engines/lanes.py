@@ -282,6 +282,12 @@ class HeldOnDevice:
         self._ways.through.synchronize()
         return found
 
+    def write(self, states: Sequence[State]) -> None:
+        """They are what is read next."""
+        for array, (buffer, _) in zip(states, self.buffers, strict=True):
+            self._ways.device.upload(array, buffer, self._ways.through)
+        self._ways.through.synchronize()
+
     def close(self) -> None:
         """Frees the memory once nothing works in it."""
         self._ways.settle()

@@ -5,6 +5,7 @@ are built for the usual shapes when an engine is opened, and for others when the
 """
 
 import math
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
 from derain.engines import trt
@@ -261,6 +262,10 @@ class HeldHere:
     def read(self) -> list[State]:
         """Copies of what would be read now."""
         return self._opened().read()
+
+    def write(self, states: Sequence[State]) -> None:
+        """They are what is read next."""
+        self._opened().write(states)
 
     def close(self) -> None:
         """Frees their memory; a second call does nothing."""

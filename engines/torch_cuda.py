@@ -156,6 +156,12 @@ class TorchEngine(GraphEngine):
         with self._told("reading states"):
             return [np.array(tensor.cpu().numpy()) for tensor in tensors]
 
+    def to_device(self, states: Sequence[State], tensors: Sequence[Tensor]) -> None:
+        """Fills tensors on the device."""
+        with self._told("writing states"):
+            for state, tensor in zip(states, tensors, strict=True):
+                tensor.copy_(self._torch.from_numpy(state))
+
     def _run(self, batch: Pixels, out: Pixels, states: States, scores: Scores | None) -> None:
         self.wait_for(self._begin(batch, out, states, scores))
 
@@ -281,6 +287,11 @@ class TorchHeld:
         """See `flight.Held`."""
         self._check_open()
         return self._engine.to_host([read for read, _ in self._pairs])
+
+    def write(self, states: Sequence[State]) -> None:
+        """See `flight.Held`."""
+        self._check_open()
+        self._engine.to_device(states, [read for read, _ in self._pairs])
 
     def close(self) -> None:
         """Frees the memory; a second call does nothing."""

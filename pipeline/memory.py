@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import numpy as np
 
@@ -45,6 +45,8 @@ class Memory:
             self._begin(plan)
         elif not plan.whole:
             self._fetch()
+        elif self._sequence and self._held is None:
+            self._lend(plan)
 
     def exchange(self, engine: Engine) -> None:
         """`engine` goes on with what is remembered; anew where the one before does not give that back."""
@@ -80,6 +82,16 @@ class Memory:
         if self._held is not None:
             self._kept = [(state, np.zeros_like(state)) for state in self._held.read()]
             self._let_go()
+
+    def _lend(self, plan: TilePlan) -> None:
+        """Gives the engine what is remembered of whole frames, where it can hold that."""
+        if isinstance(self._engine, Holder):
+            with suppress(MemoryShortError), ExitStack() as stack:  # else it stays in the host's memory
+                held = self._engine.hold(1, *plan.padded)
+                stack.callback(held.close)
+                held.write([read for read, _ in self._kept])
+                stack.pop_all()
+                self._held, self._kept = held, ()
 
     def _let_go(self) -> None:
         if self._held is not None:

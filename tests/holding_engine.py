@@ -1,5 +1,6 @@
 """An engine that holds the states of its network, as one on a device does; they lie in host memory here."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,11 @@ class HeldHere:
     def read(self) -> list[State]:
         assert self._open
         return [read.copy() for read, _ in self._pairs]
+
+    def write(self, states: Sequence[State]) -> None:
+        assert self._open
+        for (read, _), state in zip(self._pairs, states, strict=True):
+            read[...] = state
 
     def close(self) -> None:
         self._engine.closed += self._open

@@ -263,6 +263,10 @@ def test_states_are_read_and_go_with_another_size(machine: Machine, tmp_path: Pa
             assert all(np.allclose(mine, read) for mine, (read, _) in zip(held.read(), states, strict=True))
     with pytest.raises(DerainError, match="holds states of another"):
         held.infer(batch[:1])
+    other = engine.hold(2, 8, 12)
+    other.write(held.read())
+    assert np.array_equal(other.infer(batch), held.infer(batch))
+    other.close()
     before = len(machine.gpu.buffers)
     held.close()
     assert len(machine.gpu.buffers) == before - 2 * len(engine.states)

@@ -210,6 +210,9 @@ def test_states_that_it_holds_are_those_that_it_is_given(tmp_path: Path, device:
             held.turn()
             for mine, (read, _) in zip(held.read(), states, strict=True):
                 assert np.array_equal(mine, read)
+        other = engine.hold(2, 8, 12)
+        other.write(held.read())
+        assert np.array_equal(other.infer(batch), held.infer(batch))
         held.reset()
         assert not any(state.any() for state in held.read())
         with pytest.raises(DerainError, match=r"for states of 2 frames of 12x8"):

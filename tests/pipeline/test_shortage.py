@@ -165,6 +165,18 @@ def test_what_is_remembered_goes_along_to_the_spare(recurrent: Engine, room: boo
     assert np.array_equal(restored, follow(Restorer(recurrent, "none", sequence=True), clip))
 
 
+@pytest.mark.parametrize("room", [True, False])
+def test_what_is_remembered_goes_along_to_an_engine_that_holds_it(recurrent: Engine, room: bool) -> None:
+    """(22, 30) is no multiple of what the network takes."""
+    clip = [noise(22, 30, seed) for seed in range(6)]
+    restorer, holding = Restorer(recurrent, sequence=True), HoldingEngine(recurrent, room=room)
+    restored = follow(restorer, clip[:3])
+    restorer.exchange(holding)
+    restored += follow(restorer, clip[3:])
+    assert np.array_equal(restored, follow(Restorer(recurrent, sequence=True), clip))
+    assert (holding.opened, holding.given) == ((1, 0) if room else (0, 3))
+
+
 def test_memory_that_is_lost_with_its_device_is_told_and_begun_anew(
     recurrent: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,9 +11,9 @@ from derain.engines.device.seam import DeviceMemoryError
 from derain.engines.engine import EngineOptions, Pixels, Scores, States
 from derain.engines.modelfile import ModelFile
 from derain.engines.onnxruntime import OnnxRuntimeEngine
-from derain.engines.registry import Backend
 
-FAR = Backend("far", "far_backend", "FarEngine")
+CPU = next(backend for backend in registry.BACKENDS if backend.name == "onnxruntime")
+FAR = replace(CPU, name="far", module="far_backend", engine="FarEngine")
 
 
 @dataclass
@@ -43,9 +43,8 @@ device = Device()
 def attach(monkeypatch: pytest.MonkeyPatch) -> Device:
     """A machine with a device before its CPU, where ONNX Runtime runs, so that both give the same bits."""
     made = Device()
-    cpu = next(backend for backend in registry.BACKENDS if backend.name == "onnxruntime")
     monkeypatch.setattr(sys.modules[__name__], "device", made)
-    monkeypatch.setattr(registry, "BACKENDS", (FAR, cpu))
+    monkeypatch.setattr(registry, "BACKENDS", (FAR, CPU))
     monkeypatch.setattr(registry, "ON_CPU", ("onnxruntime",))
     return made
 

@@ -5,6 +5,7 @@ import click
 from derain.pipeline.commands.group import Commands, Entry
 
 SUBJECTS: tuple[Entry, ...] = (
+    ("build", "derain.pipeline.commands.engine_build", "", "Build a plan here, or for cards elsewhere."),
     ("list", "derain.pipeline.commands.engine_list", "", "List the plans that are kept."),
     ("inspect", "derain.pipeline.commands.engine_inspect", "", "Tell all about one plan."),
     ("verify", "derain.pipeline.commands.engine_verify", "", "Find plans that were touched."),

@@ -137,11 +137,13 @@ class PlanEngine(GraphEngine):
         """See on_device.OnDevice."""
         return self._device
 
-    def enqueue(self, rainy: Buffer, restored: Buffer, shape: Shape, stream: Stream) -> None:
+    def enqueue(
+        self, rainy: Buffer, restored: Buffer, shape: Shape, stream: Stream, scores: Buffer | None = None
+    ) -> None:
         """See on_device.OnDevice."""
-        self._check_room(rainy, restored, shape)
+        self._check_room(rainy, restored, shape, scores)
         with self._device.current():
-            self._traffic.direct(shape).enqueue(rainy, restored, stream)
+            self._traffic.direct(shape).enqueue(rainy, restored, stream, scores)
 
     def run_held(
         self, batch: Pixels, out: Pixels | None, held: HeldOnDevice, scores: Scores | None
@@ -159,7 +161,7 @@ class PlanEngine(GraphEngine):
     def _run(self, batch: Pixels, out: Pixels, states: States, scores: Scores | None) -> None:
         self._begin(batch, out, states, scores).wait()
 
-    def _check_room(self, rainy: Buffer, restored: Buffer, shape: Shape) -> None:
+    def _check_room(self, rainy: Buffer, restored: Buffer, shape: Shape, scores: Buffer | None) -> None:
         """Raises DerainError where a batch of `shape` can't be had from there to there."""
         if not self._open:
             raise DerainError(f"the engine of the model {self.card.name!r} is closed; open a new one")
@@ -168,8 +170,12 @@ class PlanEngine(GraphEngine):
             raise DerainError(f"the model {name!r} remembers frames; they can't be restored on the device")
         if min(shape) < 1 or any(side % multiple for side in shape[1:]):
             raise DerainError(f"the batch is {shape}; the model {name!r} takes sides that {multiple} divides")
-        pixels = math.prod(shape) * self._dtype.itemsize
-        for buffer, needed in ((rainy, 3 * pixels), (restored, self.channels * pixels)):
+        if scores is not None and not self.gives_scores:
+            raise DerainError(f"the engine of the model {name!r} gives no scores; open it with scores=True")
+        pixels, cells = math.prod(shape) * self._dtype.itemsize, self._layout(shape).scores
+        needs = [(rainy, 3 * pixels), (restored, self.channels * pixels)]
+        needs += [] if scores is None or cells is None else [(scores, 4 * math.prod(cells))]
+        for buffer, needed in needs:
             if buffer.nbytes < needed:
                 raise DerainError(f"the batch {shape} takes {needed} bytes; the buffer has {buffer.nbytes}")
 
@@ -299,6 +305,8 @@ class TensorRTEngine(PlanEngine):
             stored = plans.usual(precision)
             file = plans.file_of(stored.manifest.key.precision)
             super().__init__(file, options, runtime, device, stored, plans)
+            if self.precision != precision:
+                self.precision_reason = f"{precision} is too far from the network here"
             self._owned = stack.pop_all()
 
     def _free(self) -> None:

@@ -74,10 +74,11 @@ class Direct:
             ways.through.record(self._last)
             self._stack = stack.pop_all()
 
-    def enqueue(self, rainy: Buffer, restored: Buffer, stream: Stream) -> None:
-        """Puts the work on a batch into `stream`."""
+    def enqueue(self, rainy: Buffer, restored: Buffer, stream: Stream, scores: Buffer | None = None) -> None:
+        """Puts the work on a batch into `stream`. `scores`: where they are wanted."""
         stream.wait(self._last)
-        self._context.bind({PIXELS_IN: rainy.pointer, PIXELS_OUT: restored.pointer, **self._scores})
+        given = self._scores if scores is None else {SCORES: scores.pointer}
+        self._context.bind({PIXELS_IN: rainy.pointer, PIXELS_OUT: restored.pointer, **given})
         self._context.execute(stream)
         stream.record(self._last)
 

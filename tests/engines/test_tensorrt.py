@@ -167,7 +167,18 @@ def test_batches_that_lie_on_the_card_are_restored_there(machine: Machine, tmp_p
             gpu.download(restored, out, stream)
             stream.synchronize()
             assert near(out, cpu.infer(batch))
-    stream, rainy, restored, _ = work[0]
+    stream, rainy, restored, batch = work[0]
+    cells, expected = np.zeros((2, 2, 3), np.float32), np.zeros((2, 2, 3), np.float32)
+    scores = gpu.allocate(cells.nbytes)
+    engine.enqueue(rainy, restored, (2, 8, 12), stream, scores)
+    gpu.download(scores, cells, stream)
+    stream.synchronize()
+    engine.infer(batch, scores=expected)
+    assert np.array_equal(cells, expected) and expected.any()
+    with pytest.raises(DerainError, match="takes 72 bytes; the buffer has 48"):
+        engine.enqueue(gpu.allocate(900), gpu.allocate(900), (2, 12, 12), stream, scores)
+    with pytest.raises(DerainError, match="gives no scores"):
+        machine.opened(path).enqueue(rainy, restored, (2, 8, 12), stream, scores)
     with pytest.raises(DerainError, match="takes 768 bytes; the buffer has 600"):
         engine.enqueue(rainy, restored, (2, 8, 16), stream)
     with pytest.raises(DerainError, match="sides that 4 divides"):

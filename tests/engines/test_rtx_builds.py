@@ -21,7 +21,7 @@ from derain.engines.modelfile import open_model
 from derain.engines.trt import RTX_CAPABILITIES, Runtime
 from derain.engines.trt_graph import graph_for
 from derain.train.fp8 import to_fp8
-from derain.train.quantise import write
+from derain.train.quantise import to_int8, write
 
 REASON = trt.unavailable("tensorrt_rtx")
 pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
@@ -60,13 +60,20 @@ def test_floats_build_for_dynamic_and_fixed_shapes(
     assert plan.layers == {{"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}[precision]: 2}
 
 
-@pytest.mark.parametrize("card,profile", [("89", FIXED), ("120", DYNAMIC)], ids=["89-fixed", "120-dynamic"])
-def test_fp8_builds_where_cards_have_it(card: str, profile: Profile, rtx: Runtime, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "precision,card,profile",
+    [("int8", "75", FIXED), ("int8", "86", DYNAMIC), ("fp8", "89", FIXED), ("fp8", "120", DYNAMIC)],
+)
+def test_8_bits_build_where_cards_have_them(
+    precision: str, card: str, profile: Profile, rtx: Runtime, tmp_path: Path
+) -> None:
     file = open_model(onnx_models.unshuffle(tmp_path, channels=16))
     frame = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
-    write(to_fp8(file.graph, [frame]), file.card, tmp_path / "unshuffle.fp8.onnx", "fp8")
-    plan = built(rtx, tmp_path / "unshuffle.fp8.onnx", "fp8", profile, capabilities=(card,))
-    assert plan.layers == {"HALF": 2, "FP8": 4}
+    made = (to_int8 if precision == "int8" else to_fp8)(file.graph, [frame])
+    write(made, file.card, tmp_path / "quantised.onnx", precision)
+    plan = built(rtx, tmp_path / "quantised.onnx", precision, profile, capabilities=(card,))
+    assert plan.layers == {"HALF": 2, precision.upper(): 4}
+    assert not any("UINT8" in warning for warning in plan.warnings), "it would be read as int8"
 
 
 @pytest.mark.parametrize("options", [{"dtype": "uint16"}, {"scores": True}, {"attention": True}], ids=str)

@@ -20,12 +20,12 @@ from derain.engines.plans.ladder import near_enough
 from derain.engines.plans.obtain import obtain
 from derain.engines.plans.planning import told, wanted
 from derain.engines.plans.store import Store, StoredPlan
-from derain.engines.selfcheck import check
+from derain.engines.selfcheck import check, width_for_tiles
 from derain.engines.trt import Runtime
 from derain.engines.volumes import most_pixels
 
-PROBE = 256
-"""Pixels a side of what plans for all sizes are compared with the CPU on."""
+PROBE, WIDEST_PROBE = 256, 1024
+"""Pixels a side of what plans for all sizes are compared with the CPU on, wider where two tiles need it."""
 MOST_PROBED = 4_000_000
 """Pixels of a batch up to which a plan for one shape is compared: the CPU takes seconds for so many."""
 
@@ -72,7 +72,9 @@ class Plans:
 
         Raises UsageError, DerainError, MemoryShortError.
         """
-        probe = _padded((1, PROBE, PROBE), self._model.card.multiple_of)
+        card = self._model.card
+        width = min(max(PROBE, width_for_tiles(card)), WIDEST_PROBE)
+        probe = _padded((1, PROBE, width), card.multiple_of)
         obtained = partial(self._obtained, usual_profiles(self._model), probe)
         return near_enough(precision, obtained)
 

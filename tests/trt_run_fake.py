@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from derain.engines import trt, trt_plans
+from derain.engines import machine, trt, trt_plans
 from derain.engines.build import BuildOptions, End, Plan
 from derain.engines.device import opening
 from derain.engines.device.given import DeviceBuffer
@@ -355,6 +355,7 @@ def attach(monkeypatch: pytest.MonkeyPatch, version: str = "11.1.0.7", *, check:
     """A machine with a card and the package. `check`: whether plans are compared with the CPU."""
     module = Package(version)
     monkeypatch.setattr(trt, "_module", lambda name: module)
+    monkeypatch.setattr(machine, "nvidia_gpus", lambda: ((FACTS.name,), ""))
     monkeypatch.setattr(opening, "unavailable", lambda: "")
     monkeypatch.setattr(opening, "open_device", module.open_device)
     monkeypatch.setattr(planning, "build_plan", fake_build)

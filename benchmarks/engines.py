@@ -117,16 +117,19 @@ def _in(file: ModelFile, precision: str, folder: Path) -> ModelFile:
 
 
 def _quantised(file: ModelFile, precision: str, folder: Path) -> ModelFile:
-    """Made of a few frames of noise: what it computes is not looked at here."""
+    """Made of a few frames of noise, and memories of noise: what it computes is not looked at here."""
     from derain.train.fp8 import to_fp8  # noqa: PLC0415 - of the extra train
     from derain.train.quantise import check, to_int8, write  # noqa: PLC0415
 
     output = folder / "quantised.onnx"
     check(file, output)
     side = max(SIDE, file.card.multiple_of)
-    frames = np.random.default_rng(0).integers(0, 256, (CALIBRATED_ON, side, side, 3), np.uint8)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (CALIBRATED_ON, side, side, 3), np.uint8)
+    shapes = {spec.name: spec.shape(1, side, side) for spec in file.states}
+    states = [{name: rng.random(shape, np.float32) for name, shape in shapes.items()} for _ in frames]
     try:
-        made = (to_int8 if precision == "int8" else to_fp8)(file.graph, list(frames))
+        made = (to_int8 if precision == "int8" else to_fp8)(file.graph, list(frames), states)
     except (RuntimeError, ValueError) as error:
         raise failure(error, f"{file.card.name} can't be quantised") from error
     write(made, file.card, output, precision)

@@ -79,12 +79,16 @@ class Plans:
         return near_enough(precision, obtained)
 
     def kept(self, like: PlanKey, shape: Shape) -> StoredPlan | None:
-        """One that was built for `shape` alone, else what `like` is of; None where there is none."""
+        """One that was built for `shape` alone, else what `like` is of; None where there is none, or it is
+        not near enough to the network. It is compared now if nobody has done so."""
+        profile = Profile.fixed(shape)
         with suppress(UnsafeError):
             store = Store.existing(self._options.cache_dir)
-            key = replace(like, shapes=(told(Profile.fixed(shape)),), target=self._target)
-            found = None if store is None else store.find(key)
-            return found if isinstance(found, StoredPlan) else None
+            key = replace(like, shapes=(told(profile),), target=self._target)
+            if store is not None and isinstance(store.find(key), StoredPlan):
+                found = self._obtained((profile,), shape, key.precision)
+                parity = found.manifest.parity
+                return found if parity is None or parity.passed else None
         return None
 
     def only_for(self, shape: Shape, precision: str) -> StoredPlan:

@@ -10,9 +10,18 @@ import trt_run_fake
 from trt_machine import KINDS, RTX_VERSION, Machine, noise
 from trt_run_fake import FACTS, FakeGpu
 
-from derain.engines import tensorrt
+from derain.engines import tensorrt, trt
+from derain.engines.build import Profile
 from derain.engines.device.seam import DeviceFacts
+from derain.engines.engine import EngineOptions
 from derain.engines.errors import UsageError
+from derain.engines.modelfile import open_model
+from derain.engines.plans.key import Target
+from derain.engines.plans.obtain import obtain
+from derain.engines.plans.planning import wanted
+from derain.engines.plans.store import Store, StoredPlan
+
+FIXED = Profile.fixed((1, 8, 16))
 
 
 def test_a_shape_beyond_the_usual_ones_has_a_plan_of_its_own(machine: Machine, tmp_path: Path) -> None:
@@ -38,6 +47,29 @@ def test_a_plan_for_one_shape_is_taken_where_it_is_kept(machine: Machine, tmp_pa
     assert used == [0] and machine.count("deserialize_cuda_engine") == 2
     engine.infer(noise((2, 4, 8, 3)))
     assert machine.count("deserialize_cuda_engine") == 2
+
+
+@pytest.mark.parametrize("levels", [0, 60])
+def test_a_plan_that_was_built_elsewhere_is_compared_before_it_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, levels: int
+) -> None:
+    """One for one shape that gives other pixels is left alone for the one for all shapes."""
+    package = trt_run_fake.attach(monkeypatch, RTX_VERSION, check=True)
+    monkeypatch.setattr("derain.engines.trt_plans.PROBE", 16)
+    machine = Machine("tensorrt_rtx", package, tmp_path / "cache")
+    path, batch = onnx_models.identity(tmp_path), noise((1, 8, 16, 3))
+    engine = machine.opened(path)
+    same, more = np.eye(3, dtype=np.float32)[..., None, None], np.full(3, levels / 255, np.float32)
+    off = onnx_models.conv(tmp_path, "off", weights=same, bias=more)
+    target = Target.portable(("86", "89"))
+    ahead = wanted(open_model(path), EngineOptions(), trt.load("tensorrt_rtx"), target, "fp32", (FIXED,))
+    wrong = wanted(open_model(off), EngineOptions(), trt.load("tensorrt_rtx"), target, "fp32", (FIXED,))
+    obtain(ahead.key, wrong.build, cache_dir=tmp_path / "cache")
+    assert np.array_equal(engine.infer(batch), batch)
+    stored = Store.open(tmp_path / "cache").find(ahead.key)
+    assert isinstance(stored, StoredPlan) and stored.manifest.parity is not None
+    assert stored.manifest.parity.passed is (levels == 0)
+    engine.close()
 
 
 def test_batches_take_the_profile_that_is_tuned_for_them(machine: Machine, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from onnx import TensorProto
 from derain.engines.base import one_line
 from derain.engines.edges import PIXELS_IN
 from derain.engines.errors import DerainError, UsageError
-from derain.engines.halves import HEAVY, float_tensors
+from derain.engines.halves import HEAVY, element_types
 from derain.engines.modelfile import StateSpec
 from derain.engines.trt import Progress, Runtime
 from derain.engines.trt_graph import PRECISIONS
@@ -28,9 +28,8 @@ Shape = tuple[int, int, int]
 LEAST_CAPABILITY = {"bf16": 80, "fp8": 89}
 """Older cards can't compute in these."""
 _HEAVY_LAYERS = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY")
-_FLOATS = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}
-_INTEGERS = {"int8": "INT8", "fp8": "FP8"}
-_DTYPES = {
+_ASKED = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16", "int8": "INT8", "fp8": "FP8"}
+_DTYPES: dict[int, str] = {
     TensorProto.UINT8: "UINT8",
     TensorProto.FLOAT: "FLOAT",
     TensorProto.FLOAT16: "HALF",
@@ -247,20 +246,32 @@ def _check_ends(graph: onnx.ModelProto, io: Sequence[End], runtime: Runtime) -> 
 def _check_layers(
     graph: onnx.ModelProto, layers: Mapping[str, int], precision: str, runtime: Runtime
 ) -> None:
-    """Raises DerainError where fewer layers are of the precision than the graph has nodes of it."""
-    nodes = graph.graph.node
-    heavy = [node for node in nodes if node.op_type in HEAVY]
-    if precision in _INTEGERS:
-        dtype, wanted = _INTEGERS[precision], sum(node.op_type == "DequantizeLinear" for node in nodes)
-    else:
-        floats = float_tensors(graph)
-        exact = sum(node.output[0] in floats for node in heavy)
-        dtype, wanted = _FLOATS[precision], exact if precision == "fp32" else len(heavy) - exact
-    if heavy and (not wanted or layers.get(dtype, 0) < wanted):
+    """Raises DerainError where fewer layers are of a dtype than the graph has nodes of it, or none of those
+    is of the precision."""
+    wanted = _layers_in(graph)
+    asked = _ASKED[precision]
+    if wanted and asked not in wanted:
         raise DerainError(
-            f"the network{_called(graph)} was to be {precision}, and {runtime.told} read of its {wanted} "
-            f"tensors of {dtype} only {layers.get(dtype, 0)}: {dict(layers)}"
+            f"the network{_called(graph)} was to be {precision}, and its graph has {dict(wanted)}; "
+            "graph_for makes it so"
         )
+    for dtype, count in wanted.items():
+        if layers.get(dtype, 0) < count:
+            raise DerainError(
+                f"the network{_called(graph)} was to be {precision}, and {runtime.told} read of its {count} "
+                f"tensors of {dtype} only {layers.get(dtype, 0)}: {dict(layers)}"
+            )
+
+
+def _layers_in(graph: onnx.ModelProto) -> Counter[str]:
+    """What `layers_of` should find."""
+    types, found = element_types(graph), Counter[str]()
+    for node in graph.graph.node:
+        if node.op_type in HEAVY:
+            found[_DTYPES.get(types.get(node.output[0], 0), "?")] += 1
+        elif node.op_type == "DequantizeLinear":
+            found[_DTYPES.get(types.get(node.input[0], 0), "?")] += 1
+    return found
 
 
 def _configured(runtime: Runtime, builder: Any, options: BuildOptions) -> Any:

@@ -83,12 +83,17 @@ def check_weights(model: onnx.ModelProto) -> None:
             )
 
 
-def float_tensors(model: onnx.ModelProto) -> set[str]:
-    """The names of all fp32 tensors of the graph, weights among them."""
+def element_types(model: onnx.ModelProto) -> dict[str, int]:
+    """What ONNX calls the dtype of each tensor of the graph, weights among them."""
     graph = onnx.shape_inference.infer_shapes(model).graph
     typed = (*graph.input, *graph.output, *graph.value_info)
-    found = {value.name for value in typed if value.type.tensor_type.elem_type == TensorProto.FLOAT}
-    return found | {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT}
+    found = {value.name: value.type.tensor_type.elem_type for value in typed}
+    return found | {tensor.name: tensor.data_type for tensor in graph.initializer}
+
+
+def float_tensors(model: onnx.ModelProto) -> set[str]:
+    """The names of all fp32 tensors of the graph, weights among them."""
+    return {name for name, element in element_types(model).items() if element == TensorProto.FLOAT}
 
 
 class Rewriter:

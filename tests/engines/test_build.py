@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_models
 import pytest
 import trt_fake
+from onnx import helper, numpy_helper
 from trt_surface import RTX_ONLY, VERSIONS, missing, surface, used_of_the_package
 
 from derain.engines import build, trt
 from derain.engines.build import BuildOptions, CalledOffError, Plan, Profile, build_plan, check_engine
+from derain.engines.edges import with_pixel_edges
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.modelfile import open_model
@@ -128,6 +131,26 @@ def test_a_refusal_is_one_sentence(refused: str, sentence: str, graph: onnx.Mode
     with pytest.raises(DerainError, match=sentence) as told:
         built(graph, fake("10.13", refused))
     assert "\n" not in str(told.value)
+
+
+def test_a_graph_in_another_precision_than_the_options_say_is_refused(graph: onnx.ModelProto) -> None:
+    with pytest.raises(DerainError, match=r"was to be bf16, and its graph has \{'HALF': 2\}"):
+        built(graph, fake(), "bf16")
+
+
+def test_integers_that_would_be_read_as_others_are_refused(tmp_path: Path) -> None:
+    """As TensorRT reads uint8: as int8 with the same steps, with no more than a warning."""
+    pair = ["rainy", "step", "zero"]
+    nodes = [
+        helper.make_node("QuantizeLinear", pair, ["whole"]),
+        helper.make_node("DequantizeLinear", ["whole", *pair[1:]], ["rough"]),
+        helper.make_node("Conv", ["rough", "kernel"], ["restored"]),
+    ]
+    values = {"step": np.float32(1 / 255), "zero": np.uint8(0), "kernel": np.ones((3, 3, 1, 1), np.float32)}
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
+    path = onnx_models.save(onnx_models.make(nodes, tensors), tmp_path, onnx_models.CARD)
+    with pytest.raises(DerainError, match=r"was to be int8, and its graph has .*'UINT8': 1"):
+        built(with_pixel_edges(open_model(path), EngineOptions()), fake(), "int8")
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,18 @@ class Held(Protocol):
 
 
 @runtime_checkable
+class HeldInFlight(Held, Protocol):
+    """States of an engine that takes the next frame before it has given the one before. See InFlight."""
+
+    def start(self, batch: Pixels, out: Pixels | None = None, scores: Scores | None = None) -> Ticket:
+        """Begins what `infer` and `turn` do: what is begun later, a `reset` too, finds them done.
+
+        Raises as `infer` does; nothing was begun then.
+        """
+        ...
+
+
+@runtime_checkable
 class Holder(Protocol):
     """An engine that can keep the states of its network."""
 

@@ -149,10 +149,23 @@ class PlanEngine(GraphEngine):
         self, batch: Pixels, out: Pixels | None, held: HeldOnDevice, scores: Scores | None
     ) -> Pixels:
         """`infer` with states that lie on the device."""
+        return self._begin_held(batch, out, held, scores).wait()
+
+    def start_held(
+        self, batch: Pixels, out: Pixels | None, held: HeldOnDevice, scores: Scores | None
+    ) -> Ticket:
+        """Begins that, and has what is written read by what is begun after it."""
+        landing = self._begin_held(batch, out, held, scores)
+        held.turn()
+        return landing
+
+    def _begin_held(
+        self, batch: Pixels, out: Pixels | None, held: HeldOnDevice, scores: Scores | None
+    ) -> Landing:
         batch, out, scores = self._checked(batch, out, None, scores)
         if tuple(held.ends) != self._state_ends(_shape(batch)):
             raise DerainError(f"the engine got a batch of shape {batch.shape}, and holds states of another")
-        return self._begin(batch, out, (), scores, held).wait()
+        return self._begin(batch, out, (), scores, held)
 
     def let_go(self, held: "HeldHere") -> None:
         """It is closed already."""
@@ -247,7 +260,7 @@ class PlanEngine(GraphEngine):
 
 
 class HeldHere:
-    """States that an engine holds on its device. See flight.Held."""
+    """States that an engine holds on its device. See flight.HeldInFlight."""
 
     def __init__(self, engine: PlanEngine, held: HeldOnDevice) -> None:
         self._engine, self._held = engine, held
@@ -256,6 +269,10 @@ class HeldHere:
     def infer(self, batch: Pixels, out: Pixels | None = None, scores: Scores | None = None) -> Pixels:
         """The frame after those before."""
         return self._engine.run_held(batch, out, self._opened(), scores)
+
+    def start(self, batch: Pixels, out: Pixels | None = None, scores: Scores | None = None) -> Ticket:
+        """The frame after those before, without waiting for it."""
+        return self._engine.start_held(batch, out, self._opened(), scores)
 
     def turn(self) -> None:
         """What was written is read for the next."""

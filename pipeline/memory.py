@@ -1,15 +1,19 @@
 """What a recurrent network remembers from frame to frame, whole or in tiles."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from typing import TypeAlias
 
 import numpy as np
 
 from derain.engines.engine import Engine, Pixels, Scores, States
 from derain.engines.errors import DerainError, MemoryShortError
-from derain.engines.flight import Held, Holder
+from derain.engines.flight import Held, HeldInFlight, Holder, InFlight, Ticket
 from derain.pipeline.tiling import Tile, TilePlan
+
+Begin: TypeAlias = Callable[[Pixels, Pixels, Scores | None], Ticket]
+"""Begins a batch: what it is restored from, into and, where the engine gives them, its scores."""
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +60,15 @@ class Memory:
             log.warning("%s begins anew: what it remembered is lost (%s)", engine.card.name, error)
             self._size = (0, 0)
         self._engine = engine
+
+    def starter(self) -> Begin | None:
+        """What begins whole frames, one after another; None where each has to be waited for."""
+        if self._held is not None:
+            return self._held.start if isinstance(self._held, HeldInFlight) else None
+        engine = self._engine
+        if self._specs or not isinstance(engine, InFlight):
+            return None
+        return lambda batch, out, scores: engine.start(batch, out, (), scores)
 
     def infer(
         self, plan: TilePlan, tiles: Sequence[Tile], batch: Pixels, out: Pixels, scores: Scores | None

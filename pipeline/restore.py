@@ -12,10 +12,10 @@ import psutil
 from derain.engines.card import ModelCard, Tiling
 from derain.engines.engine import Engine, Pixels, Scores
 from derain.engines.errors import DerainError, MemoryShortError, UsageError
-from derain.engines.flight import InFlight, Ticket
+from derain.engines.flight import Holder, InFlight, Ticket
 from derain.engines.swapping import differs
 from derain.pipeline.flying import Landing
-from derain.pipeline.memory import Memory
+from derain.pipeline.memory import Begin, Memory
 from derain.pipeline.shortage import Allowance, Spare, no_spare
 from derain.pipeline.tiling import Tile, TilePlan, round_up, smallest_tile
 
@@ -102,7 +102,10 @@ class Restorer:
     def in_flight(self) -> int:
         """How many frames may be started before the first is waited for; 1 where that gains nothing."""
         engine = self.engine
-        return engine.in_flight if isinstance(engine, InFlight) and not engine.states else 1
+        if not isinstance(engine, InFlight):
+            return 1
+        flies = not engine.states or (self.remembers and isinstance(engine, Holder))
+        return engine.in_flight if flies else 1
 
     def start(self, pixels: Pixels) -> Ticket:
         """Begins to restore `pixels`; the ticket gives what a call gives, at once where nothing can be begun.
@@ -111,11 +114,11 @@ class Restorer:
         waited for last. `pixels` stay as they are until then.
         """
         self._prepare(pixels)
-        engine = self.engine
-        if not isinstance(engine, InFlight) or engine.states or not self._plan.whole or self.strength == 0:
+        start = self._memory.starter() if self._plan.whole and self.strength else None
+        if start is None:
             return self._at_once(pixels)
         try:
-            return self._begin(engine, pixels)
+            return self._begin(start, pixels)
         except (MemoryError, MemoryShortError) as error:
             self._back_off(error)
             return self._at_once(pixels)
@@ -130,7 +133,7 @@ class Restorer:
 
         return Landing(finish)
 
-    def _begin(self, engine: InFlight, pixels: Pixels) -> Ticket:
+    def _begin(self, start: Begin, pixels: Pixels) -> Ticket:
         """Gives the engine a whole frame, which is put into `out` once it is waited for."""
         plan, tile = self._plan, self._plan.tiles[0]
         rainy, out = pixels[np.newaxis], np.empty((*pixels.shape[:2], self.engine.channels), pixels.dtype)
@@ -140,7 +143,7 @@ class Restorer:
             plan.read(pixels, tile, self._rainy[0])
             rainy, restored = self._rainy, np.empty_like(self._restored)
         scores = self._score_room(1, *plan.padded)
-        begun = engine.start(rainy, restored, (), scores)
+        begun = start(rainy, restored, scores)
 
         def finish() -> Pixels:
             try:

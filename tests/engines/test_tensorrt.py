@@ -257,6 +257,26 @@ def test_states_stay_on_the_card_from_frame_to_frame(machine: Machine, tmp_path:
         assert all(near(tiled(frame), right(frame)) for frame in frames(3, 45, 30))
 
 
+def test_frames_of_a_network_that_remembers_are_in_flight_too(machine: Machine, tmp_path: Path) -> None:
+    """Nobody waits for any before all are begun, but the one that the card has no lane for."""
+    path = onnx_models.recurrent(tmp_path)
+    restorer = Restorer(machine.opened(path), sequence=True)
+    assert restorer.in_flight == FLIGHT
+    clip, tickets = frames(6, 22, 30), []
+    for number, frame in enumerate(clip):
+        if number == 4:
+            restorer.reset()
+        tickets.append(restorer.start(frame))
+    with on_cpu(path) as cpu:
+        right = Restorer(cpu, sequence=True)
+        for number, (frame, ticket) in enumerate(zip(clip, tickets, strict=True)):
+            if number == 4:
+                right.reset()
+            assert near(ticket.wait(), right(frame))
+        assert near(restorer(clip[0]), right(clip[0])), "and go on one by one"
+    assert len(machine.package.contexts) == FLIGHT
+
+
 def test_states_are_read_and_go_with_another_size(machine: Machine, tmp_path: Path) -> None:
     path = onnx_models.recurrent(tmp_path)
     engine, batch = machine.opened(path), np.stack(frames(2, 8, 12))

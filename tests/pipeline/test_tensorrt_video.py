@@ -82,9 +82,13 @@ def test_a_video_with_frames_in_flight_equals_the_cpus(package: Package, rainy: 
     assert package.broken == "" and not package.device.given
 
 
-def test_a_network_that_remembers_does_so_on_the_card(package: Package, rainy: Path) -> None:
-    model = onnx_models.recurrent(rainy.parent)
+@pytest.mark.usefixtures("decoded_ahead")
+@pytest.mark.parametrize("attention", [False, True])
+def test_a_network_that_remembers_does_so_on_the_card(package: Package, rainy: Path, attention: bool) -> None:
+    model = onnx_models.recurrent(rainy.parent, attention=attention)
     mine, right = (restored(rainy, model, backend) for backend in ("tensorrt", "onnxruntime"))
     assert mine.shape == right.shape and np.abs(mine - right).max() <= 1
-    assert [what for what, _ in package.device.told].count("upload") == FRAMES
+    assert package.count("create_execution_context") > 1, "several lanes were used"
+    uploads = [what for what, _ in package.device.told].count("upload")
+    assert uploads < FRAMES if attention else uploads == FRAMES, "no states, and no frame twice"
     assert package.broken == "" and not package.device.given

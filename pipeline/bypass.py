@@ -125,7 +125,7 @@ class Bypass:
         self._unseen += 1
         if self._unseen < self._every and self._looks_dry(pixels):
             self._meter.passed()
-            return untouched(pixels, self._restorer.engine.channels)
+            return self._untouched(pixels)
         return self._asked(pixels)
 
     @property
@@ -180,7 +180,7 @@ class Bypass:
         restored = self._restorer(pixels)
         if is_dry(self._meter.restored(), self._restorer.engine.card):
             self._teach(pixels)
-            return untouched(pixels, self._restorer.engine.channels)
+            return self._untouched(pixels)
         self._dry, self._weight = 0, 0.0
         if self._lessons is not None:
             self._lessons.forget()
@@ -217,14 +217,22 @@ class Bypass:
         if self._weight >= 1:
             return restored
         if self._weight <= 0:
-            return untouched(pixels, self._restorer.engine.channels)
-        return faded(pixels, restored, self._weight, self._rain_at(pixels))
+            return self._untouched(pixels)
+        return self._mixed(pixels, restored)
 
-    def _rain_at(self, pixels: Pixels) -> Share:
-        """Where the network saw rain in `pixels`, by pixel: 1 there and 0 elsewhere, smooth between."""
+    def _untouched(self, pixels: Pixels) -> Pixels:
+        """A frame as it came in."""
+        return untouched(pixels, self._restorer.engine.channels)
+
+    def _mixed(self, pixels: Pixels, restored: Pixels) -> Pixels:
+        """A frame in the midst of a fade."""
+        return faded(pixels, restored, self._weight, self._rain_at(pixels.shape[:2]))
+
+    def _rain_at(self, size: tuple[int, ...]) -> Share:
+        """Where the network saw rain in a frame of `size`, by pixel: 1 there, 0 elsewhere, smooth between."""
         scores, scale = self._restorer.scores, self._restorer.engine.card.attention_scale
         assert scores is not None, "the engine was opened with its scores"
-        return enlarged((scores >= FAINT).astype(np.float32), scale, pixels.shape[:2])
+        return enlarged((scores >= FAINT).astype(np.float32), scale, size)
 
 
 def levels_of(glance: Glance, pixels: Pixels) -> Levels:

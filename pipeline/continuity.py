@@ -1,7 +1,9 @@
 """Where a video does not go on, so that a recurrent network must not use what it remembers."""
 
 from collections import deque
+from collections.abc import Callable
 from statistics import median_high
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -12,6 +14,7 @@ from derain.pipeline.frame import Frame
 
 Thumbnail = npt.NDArray[np.float32]
 """Luma (18, 32) of a picture, 0..1."""
+Look: TypeAlias = Callable[[Any], Thumbnail]
 
 CUT = 0.08
 """Mean difference of two thumbnails at a cut, at least. Cuts that were measured have 0.17 to 0.32, cameras in
@@ -29,10 +32,11 @@ class Continuity:
     """Told the frames of one source one after another, says which do not follow the one before.
 
     That is so at a cut, behind a gap in the time stamps (or where they run back), and behind pictures that
-    were damaged and held. One thread at a time.
+    were damaged and held. `look`: what makes a thumbnail of a frame's pixels. One thread at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, look: Look | None = None) -> None:
+        self._look = look or thumbnail
         self._pts: int | None = None
         self._held = False
         self._thumbnail: Thumbnail | None = None
@@ -47,7 +51,7 @@ class Continuity:
         return cut or gap or after_damage
 
     def _cut(self, pixels: Pixels) -> bool:
-        before, self._thumbnail = self._thumbnail, thumbnail(pixels)
+        before, self._thumbnail = self._thumbnail, self._look(pixels)
         if before is None:
             return False
         last, self._difference = self._difference, float(np.abs(self._thumbnail - before).mean())
@@ -69,9 +73,23 @@ def is_cut(difference: float, before: float) -> bool:
     return difference > CUT and difference > SUDDEN * before
 
 
+def stride_of(height: int, width: int) -> int:
+    """One in so many pixels of a picture will do, along each axis."""
+    return max(1, min(height, width) // _ROWS)
+
+
+def few_of(pixels: Pixels) -> Pixels:
+    """A few pixels of a large picture (H, W, 3), all of a small one."""
+    step = stride_of(*pixels.shape[:2])
+    return np.ascontiguousarray(pixels[step // 2 :: step, step // 2 :: step])
+
+
 def thumbnail(pixels: Pixels) -> Thumbnail:
-    """What a picture (H, W, 3) of any size looks like from afar; a few pixels of a large one do."""
-    step = max(1, min(pixels.shape[:2]) // _ROWS)
-    few = np.ascontiguousarray(pixels[step // 2 :: step, step // 2 :: step])
+    """What a picture (H, W, 3) of any size looks like from afar."""
+    return made_small(few_of(pixels))
+
+
+def made_small(few: Pixels) -> Thumbnail:
+    """A thumbnail of those pixels."""
     small = cv2.resize(cv2.cvtColor(few, cv2.COLOR_RGB2GRAY), (32, 18), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    return np.asarray(small, np.float32) / np.float32(np.iinfo(few.dtype).max)

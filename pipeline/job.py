@@ -117,13 +117,13 @@ def derain_video(job: VideoJob, teller: Teller | None = None) -> Report:
         relay.follow(restorer, Successor(chosen.path, options, later, engine) if later else None)
         watch = open_watch(job.bypass, engine, begin_with, stack)
         sink = main_sink(outputs)
-        way = open_way(job.decoder, source, engine, wishes(job, sink, watch, later), stack)
+        way = open_way(job.decoder, source, engine, wishes(job, sink, later), stack)
         facts = on_its_way(gather(job, source, engine, chosen.why, watch, later), way, sink)
         teller.start(facts)
-        if way.restorer is None:
+        if way.source is None or way.restorer is None:
             report = restore(source, restorer, watch, relay, outputs, facts.frames, teller)
         else:
-            report = run_on_card(way, sink, facts.frames, teller.update)
+            report = run_on_card(way.source, way.restorer, sink, watch, facts.frames, teller.update)
         teller.end(end_of_report(report, job.files))
     return report
 
@@ -172,14 +172,13 @@ def main_sink(outputs: Sequence[Output]) -> FileSink:
     return sink
 
 
-def wishes(job: VideoJob, sink: FileSink, watch: Watch, later: Sequence[str]) -> Wishes:
+def wishes(job: VideoJob, sink: FileSink, later: Sequence[str]) -> Wishes:
     """What of the job keeps pictures from staying on a card."""
     return Wishes(
         sink,
         strength=job.strength,
         tiles=isinstance(job.tile, int),
         against=(
-            "frames without rain skip the network, unless --bypass off is said" if watch.active else "",
             "the engine will change" if later else "",
             "rainy and restored are compared" if job.compare else "",
             "further videos are made of them" if len(job.files) > 1 else "",

@@ -15,7 +15,7 @@ from derain.engines.engine import Pixels
 from derain.engines.errors import DerainError
 from derain.engines.flight import Ticket
 from derain.pipeline.channel import CancelledError, Channel
-from derain.pipeline.continuity import Continuity
+from derain.pipeline.continuity import Continuity, Look
 from derain.pipeline.flying import Landing, Starter
 from derain.pipeline.frame import Frame
 from derain.pipeline.metrics import Change, Metrics, Rain, Snapshot, StageTimes
@@ -140,19 +140,21 @@ def run(
     forget: Forget | None = None,
     judge: Judge | None = None,
     relay: Changing | None = None,
+    look: Look | None = None,
 ) -> Report:
     """Restores every frame of `source` into every one of `outputs` and publishes them.
 
     A `restorer` that is a Starter has as many frames in flight as it takes and as are there.
     `tell` is called in the calling thread about ten times a second. `forget`, of a restorer that remembers
     frames: called before one that does not follow those before it (see Continuity). `judge`, of one that says
-    where rain is: is then reset too. `relay` is told of each frame before it is begun. The caller opens and
-    closes source, restorer and sinks. On a failure anywhere nothing is published and DerainError is raised
-    with the original error as its cause. Ctrl-C keeps what is written as partial files and raises
-    Interrupted; a second one, while that goes on, discards them.
+    where rain is: is then reset too. `relay` is told of each frame before it is begun. `look`: what makes a
+    thumbnail of pixels that are not on the host. The caller opens and closes source, restorer and sinks. On a
+    failure anywhere nothing is published and DerainError is raised with the original error as its cause.
+    Ctrl-C keeps what is written as partial files and raises Interrupted; a second one, while that goes on,
+    discards them.
     No thread outlives the call.
     """
-    return _Run(source, restorer, outputs, Metrics(expected), forget, judge, relay).go(tell)
+    return _Run(source, restorer, outputs, Metrics(expected), forget, judge, relay, look).go(tell)
 
 
 class _Stage(threading.Thread):
@@ -195,11 +197,12 @@ class _Run:
         forget: Forget | None = None,
         judge: Judge | None = None,
         relay: Changing | None = None,
+        look: Look | None = None,
     ) -> None:
         self._source, self._restorer, self._outputs, self._metrics = source, restorer, outputs, metrics
         self._starter = restorer if isinstance(restorer, Starter) else None
         self._forget, self._judge, self._relay = forget, judge, relay
-        self._resets, self._begun, self._continuity = 0, 0, Continuity()
+        self._resets, self._begun, self._continuity = 0, 0, Continuity(look)
         self._decoded: Channel[_Decoded] = Channel(CAPACITY)
         self._restored: Channel[_Restored] = Channel(CAPACITY)
         self._failure: tuple[str, BaseException] | None = None

@@ -6,6 +6,8 @@ host_cuda; the device is the host's memory, whose work is done when somebody wai
 
 import ctypes
 from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
+from clips import Clip
 from host_cuda import HostCuda
 
 from derain.engines.card import ModelCard
@@ -25,6 +28,10 @@ from derain.pipeline.sources import probe
 from derain.pipeline.sources.decode import Decoded, Decoder
 
 SURFACE_FORMATS = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
+
+
+TIMES = (3, 5, 6, 11, 12)
+"""Of a variable rate."""
 
 
 class CardPicture:
@@ -116,14 +123,26 @@ class CardEngine:
     def __init__(self, inner: Engine, device: HostDevice) -> None:
         self._inner, self.device = inner, device
         self.card: ModelCard = inner.card
-        self.precision, self.precision_reason = inner.precision, ""
+        self.precision, self.precision_reason, self.backend_reason = inner.precision, "", ""
         self.channels, self.gives_scores, self.states = inner.channels, inner.gives_scores, inner.states
         self.enqueued = 0
 
-    def enqueue(self, rainy: Buffer, restored: Buffer, shape: tuple[int, int, int], stream: Stream) -> None:
+    def enqueue(
+        self,
+        rainy: Buffer,
+        restored: Buffer,
+        shape: tuple[int, int, int],
+        stream: Stream,
+        scores: Buffer | None = None,
+    ) -> None:
         taken, given = (pixels_at(buffer, shape) for buffer in (rainy, restored))
+        cells: Any = None
+        if scores is not None:
+            scale = self.card.attention_scale
+            raw: Any = (ctypes.c_float * (scores.nbytes // 4)).from_address(scores.pointer)
+            cells = np.frombuffer(raw, np.float32).reshape(shape[0], shape[1] // scale, shape[2] // scale)
         self.enqueued += 1
-        self.device.put(stream.handle, lambda: np.copyto(given, self._inner.infer(taken)))
+        self.device.put(stream.handle, lambda: np.copyto(given, self._inner.infer(taken, scores=cells)))
 
     def infer(self, *arguments: Any, **named: Any) -> Pixels:
         return self._inner.infer(*arguments, **named)
@@ -144,3 +163,14 @@ def pixels_at(buffer: Buffer, shape: tuple[int, int, int]) -> Pixels:
     dtype: Any = np.uint8 if buffer.nbytes == 3 * np.prod(shape) else np.uint16
     raw: Any = (ctypes.c_uint8 * buffer.nbytes).from_address(buffer.pointer)
     return np.frombuffer(raw, dtype).reshape(*shape, 3)
+
+
+def clip(folder: Path, name: str = "rainy.mkv", **wishes: Any) -> Path:
+    defaults: dict[str, Any] = {"times": TIMES, "colour": (1, 1, 1, 1), "time_base": Fraction(1, 1000)}
+    return Clip(**{**defaults, **wishes}).write(folder / name)
+
+
+def pictures(path: Path) -> list[tuple[int | None, Any]]:
+    """Every picture of a file with its time."""
+    with av.open(str(path)) as container:
+        return [(frame.pts, frame.to_ndarray()) for frame in container.decode(video=0)]

@@ -18,7 +18,7 @@ KERNELS = r"""
 #define __global__
 #define __device__
 typedef struct { unsigned x, y; } Place;
-static Place blockIdx, blockDim, threadIdx;
+static _Thread_local Place blockIdx, blockDim, threadIdx;
 #include "yuv.cu"
 #define EACH(place, end) \
     for (place.y = 0; place.y < end.y; place.y++) for (place.x = 0; place.x < end.x; place.x++)
@@ -34,20 +34,25 @@ DRIVER = r"""
 #include <string.h>
 typedef struct { unsigned x, y; } Place;
 typedef void (*Launch)(Place, Place, void *);
-static int retained, pushed, loaded, failure;
+static _Atomic int retained, current, loaded, failure;
+static _Thread_local int pushed;  /* each thread has a stack of contexts */
 static char failing[64];
 
-int books(void) { return retained * 10000 + pushed * 100 + loaded; }
+int books(void) { return retained * 10000 + current * 100 + loaded; }
 void fail(const char *name, int result) { strcpy(failing, name); failure = result; }
-static int result_of(const char *name, int current) {
-    return current && pushed != 1 ? 201 : strcmp(name, failing) ? 0 : failure;
+static int result_of(const char *name, int in_context) {
+    return in_context && pushed != 1 ? 201 : strcmp(name, failing) ? 0 : failure;
 }
 int cuInit(unsigned flags) { return result_of("cuInit", 0); }
 int cuDeviceGet(int *device, int index) { *device = index; return index ? 101 : 0; }
-int cuDevicePrimaryCtxRetain(void **context, int device) { *context = &pushed; retained++; return 0; }
+int cuDevicePrimaryCtxRetain(void **context, int device) { *context = &retained; retained++; return 0; }
 int cuDevicePrimaryCtxRelease_v2(int device) { retained--; return 0; }
-int cuCtxPushCurrent_v2(void *context) { if (context != &pushed) return 201; pushed++; return 0; }
-int cuCtxPopCurrent_v2(void **context) { *context = &pushed; pushed--; return 0; }
+int cuCtxPushCurrent_v2(void *context) {
+    if (context != &retained) return 201;
+    pushed++; current++;
+    return 0;
+}
+int cuCtxPopCurrent_v2(void **context) { *context = &retained; pushed--; current--; return 0; }
 int cuStreamSynchronize(void *stream) { return result_of("cuStreamSynchronize", 1); }
 int cuGetErrorString(int result, const char **words) {
     *words = result == 2 ? "out of memory" : result == 101 ? "invalid device ordinal" : "invalid context";

@@ -21,7 +21,7 @@ class ToRGBArgument(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("luma", "chroma", "rgb")),
         *((name, ctypes.c_longlong) for name in ("luma_pitch", "chroma_pitch")),
         *((name, ctypes.c_int) for name in ("width", "height", "padded_width", "padded_height")),
-        *((name, ctypes.c_int) for name in ("step_x", "step_y", "shift", "bits")),
+        *((name, ctypes.c_int) for name in ("first", "stride", "step_x", "step_y", "shift", "bits")),
         *((name, ctypes.c_int) for name in ("black", "luma_weight", "v_red", "v_green", "u_green", "u_blue")),
     )
 
@@ -37,11 +37,14 @@ class FromRGBArgument(ctypes.Structure):
     )
 
 
-def to_rgb_argument(surface: Surface, rgb: int, padded: tuple[int, int]) -> ToRGBArgument:
-    """What `to_rgb` needs to put `surface` at the address `rgb`, continued to `padded` (height, width)."""
+def to_rgb_argument(surface: Surface, rgb: int, padded: tuple[int, int], stride: int = 1) -> ToRGBArgument:
+    """What `to_rgb` needs to put `surface` at the address `rgb`, continued to `padded` (height, width).
+
+    Of `stride` pixels one is taken, along each axis, the middle one of the first so many first.
+    """
     return ToRGBArgument(
         *(surface.luma, surface.chroma, rgb, surface.luma_pitch, surface.chroma_pitch),
-        *(surface.width, surface.height, padded[1], padded[0]),
+        *(surface.width, surface.height, padded[1], padded[0], stride // 2, stride),
         *(_step(surface.width), _step(surface.height), 0 if surface.bits == 8 else 16 - surface.bits),
         surface.bits,
         *astuple(to_rgb_numbers(surface.matrix, surface.full)),
@@ -65,9 +68,11 @@ class Converter:
         self._to_rgb = self._module.function("to_rgb")
         self._from_rgb = self._module.function("from_rgb")
 
-    def to_rgb(self, surface: Surface, rgb: int, padded: tuple[int, int], stream: int) -> None:
+    def to_rgb(
+        self, surface: Surface, rgb: int, padded: tuple[int, int], stream: int, stride: int = 1
+    ) -> None:
         """Puts the work into `stream`: `surface` as RGB at the address `rgb`, see `to_rgb_argument`."""
-        argument = to_rgb_argument(surface, rgb, padded)
+        argument = to_rgb_argument(surface, rgb, padded, stride)
         self._launch(self._to_rgb, padded, stream, argument)
 
     def from_rgb(self, argument: FromRGBArgument, stream: int) -> None:

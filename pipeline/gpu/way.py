@@ -10,8 +10,10 @@ from derain.engines.engine import Engine
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.on_device import OnDevice
 from derain.engines.registry import ON_CPU
-from derain.pipeline.colour import FULL, SWSCALE_MATRIX, known_matrix, known_range
+from derain.pipeline.bypass import Watch
+from derain.pipeline.colour import FULL, SWSCALE_MATRIX, FromRGB, known_matrix, known_range
 from derain.pipeline.gpu import nvrtc, planes
+from derain.pipeline.gpu.bypass import CardBypass
 from derain.pipeline.gpu.decoding import CardSource, nvdec, why_not
 from derain.pipeline.gpu.driver import Driver
 from derain.pipeline.gpu.planes import Planes
@@ -85,7 +87,7 @@ def _decoded_on_card(
     problem = against(engine, wishes)
     if not problem and isinstance(engine, OnDevice):
         try:
-            restorer = CardRestorer(engine, engine.card, driver, planes_of(source, wishes.sink))
+            restorer = CardRestorer(engine, driver, planes_of(source, wishes.sink))
         except DerainError as error:
             problem = str(error)
         else:
@@ -122,11 +124,24 @@ def planes_of(source: FileSource, sink: FileSink) -> Planes:
     )
 
 
-def run_on_card(way: Way, sink: FileSink, expected: int | None, tell: Tell) -> Report:
+def run_on_card(
+    source: CardSource, restorer: CardRestorer, sink: FileSink, watch: Watch, expected: int | None, tell: Tell
+) -> Report:
     """`runner.run` for pictures that stay on the card.
 
     The runner hands on what a source gives, a restorer makes of it and a sink takes, and looks into none of
     it: to say so in types would make every one of them generic for this one call.
     """
-    source, restorer = cast(Source, way.source), cast(Restore, way.restorer)
-    return run(source, restorer, [Output(sink)], expected=expected, tell=tell)
+    judge = None
+    if restorer.engine.gives_scores:
+        encoded = FromRGB(sink.encoding.pixel_format, sink.colour, source.info.height)
+        judge = CardBypass(restorer, watch, source.info.average_rate, encoded)
+    return run(
+        cast(Source, source),
+        judge or cast(Restore, restorer),
+        [Output(sink)],
+        expected=expected,
+        tell=tell,
+        judge=judge,
+        look=restorer.look,
+    )

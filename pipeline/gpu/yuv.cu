@@ -21,12 +21,14 @@ typedef unsigned char Sample;
 #endif
 
 /* What `to_rgb` is given. Pitches are in bytes. `chroma`: U and V by turns. `step_x`, `step_y`: how far
-   chroma goes on for a pixel, in 65536ths. `shift`: the bits of a word below the sample's. */
+   chroma goes on for a pixel, in 65536ths. `shift`: the bits of a word below the sample's. Of `stride` pixels
+   one is taken, along each axis, `first` the first one; 1 and 0 for all of them. */
 typedef struct {
     const unsigned char *luma, *chroma;
     Sample *rgb;
     long long luma_pitch, chroma_pitch;
     int width, height, padded_width, padded_height;
+    int first, stride;
     int step_x, step_y;
     int shift, bits;
     int black, luma_weight, v_red, v_green, u_green, u_blue;
@@ -82,7 +84,7 @@ static __device__ Sample colour(long long luma, long long chroma) {
 __global__ void to_rgb(ToRGB p) {
     int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= p.padded_width || y >= p.padded_height) return;
-    int column = mirrored(x, p.width), line = mirrored(y, p.height);
+    int column = mirrored(p.first + x * p.stride, p.width), line = mirrored(p.first + y * p.stride, p.height);
     const unsigned char *chroma = p.chroma + nearest(line, p.step_y) * p.chroma_pitch;
     int pair = 2 * nearest(column, p.step_x), scale = 1 << (17 - p.bits), grey = 1 << (p.bits - 1);
     long long luma = sample(p.luma + line * p.luma_pitch, column, p.shift) * scale - p.black;

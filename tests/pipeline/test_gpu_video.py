@@ -1,6 +1,5 @@
 """Video on a card of host memory: what is decoded, restored and written there is what the CPU gives."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from fractions import Fraction
@@ -10,73 +9,31 @@ from typing import Any
 
 import av
 import clips
-import host_cuda
 import numpy as np
 import onnx_models
 import pytest
-from card_video import CardDriver, CardEngine, CardPicture, Opening
-from clips import Clip
+from card_video import TIMES, CardDriver, CardEngine, CardPicture, Opening, clip, pictures
 from host_cuda import HostCuda
 
 from derain.engines.device.host import HostDevice
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, MemoryShortError, UsageError
 from derain.engines.registry import open_engine
-from derain.pipeline import progress
-from derain.pipeline.choosing import Chosen, open_chosen
-from derain.pipeline.gpu import convert, decoding, nvrtc, way
+from derain.pipeline.bypass import Watch
+from derain.pipeline.continuity import thumbnail
+from derain.pipeline.gpu import decoding, nvrtc, way
 from derain.pipeline.gpu.decoding import CardSource, differs, nvdec, why_not
 from derain.pipeline.gpu.driver import Driver
 from derain.pipeline.gpu.frame import DeviceFrame, Surface
 from derain.pipeline.gpu.restore import CardRestorer
 from derain.pipeline.gpu.way import Way, Wishes, open_way, run_on_card
-from derain.pipeline.job import VideoJob, derain_video
-from derain.pipeline.progress import QuietTeller
 from derain.pipeline.restore import Restorer
 from derain.pipeline.runner import Output, run
 from derain.pipeline.sinks.file import FileSink
-from derain.pipeline.sources import file
 from derain.pipeline.sources.decode import Decoder
 from derain.pipeline.sources.file import FileSource
 
-TIMES = (3, 5, 6, 11, 12)
-"""Of a variable rate."""
-
-
-@pytest.fixture(scope="module")
-def cuda(tmp_path_factory: pytest.TempPathFactory) -> HostCuda:
-    return host_cuda.build(tmp_path_factory.mktemp("cuda"))
-
-
-@pytest.fixture
-def device() -> Iterator[HostDevice]:
-    with HostDevice() as opened:
-        yield opened
-
-
-@pytest.fixture
-def opening(cuda: HostCuda, device: HostDevice, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opening]:
-    """A machine with a card: everything that asks for it finds it."""
-    found = Opening()
-    monkeypatch.setattr(file, "open_input", found)
-    monkeypatch.setattr(file, "Decoder", found.decoder)
-    monkeypatch.setattr(convert, "machine_code", cuda.machine_code)
-    monkeypatch.setattr(nvrtc, "unavailable", lambda: "")
-    monkeypatch.setattr(way, "Driver", lambda: CardDriver(cuda, device))
-    monkeypatch.setattr(way, "why_not", lambda source, driver: "")
-    yield found
-    assert cuda.books()[1:] == (0, 0), "no context is left current, no module loaded"
-
-
-@pytest.fixture
-def driver(cuda: HostCuda, device: HostDevice, opening: Opening) -> Iterator[CardDriver]:
-    with CardDriver(cuda, device) as opened:
-        yield opened
-
-
-def clip(folder: Path, name: str = "rainy.mkv", **wishes: Any) -> Path:
-    defaults: dict[str, Any] = {"times": TIMES, "colour": (1, 1, 1, 1), "time_base": Fraction(1, 1000)}
-    return Clip(**{**defaults, **wishes}).write(folder / name)
+DRY = Watch(active=False, glance=None, why="")
 
 
 def engine_on(device: HostDevice, folder: Path, dtype: str = "uint8", **card: Any) -> CardEngine:
@@ -137,12 +94,6 @@ def written(folder: Path, source: FileSource, name: str, codec: str | None = Non
     return FileSink(folder / name, source, codec=codec, overwrite=True)
 
 
-def pictures(path: Path) -> list[tuple[int | None, Any]]:
-    """Every picture of a file with its time."""
-    with av.open(str(path)) as container:
-        return [(frame.pts, frame.to_ndarray()) for frame in container.decode(video=0)]
-
-
 CASES: dict[str, tuple[dict[str, Any], str]] = {
     "8 bits": ({}, "ffv1"),
     "full range": ({"pixel_format": "yuvj420p", "colour": (5, 2, 1, 1)}, "ffv1"),
@@ -167,7 +118,8 @@ def test_what_stays_on_the_card_is_written_as_the_cpu_writes_it(
         sink = stack.enter_context(written(tmp_path, source, "card.mkv", codec))
         found = open_way("auto", source, engine, Wishes(sink), stack)
         assert (found.decoder, found.why) == ("nvdec", "")
-        report = run_on_card(found, sink, None, lambda snapshot: None)
+        assert found.source is not None and found.restorer is not None
+        report = run_on_card(found.source, found.restorer, sink, DRY, None, lambda snapshot: None)
     assert report.frames == len(TIMES) and opening.asked[-1].is_hw_owned
     on_cpu, on_card = pictures(tmp_path / "cpu.mkv"), pictures(tmp_path / "card.mkv")
     assert [pts for pts, _ in on_card] == [pts for pts, _ in on_cpu]
@@ -182,26 +134,15 @@ def tags(path: Path) -> tuple[Any, ...]:
         return frame.format.name, frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc
 
 
-AGAINST: dict[str, tuple[dict[str, Any], str]] = {
-    "tiles": ({"tiles": True}, "in tiles"),
-    "strength": ({"strength": 0.5}, "strength is less than 1"),
-    "a wish": ({"against": ("", "two pictures are compared")}, "two pictures are compared"),
-}
-
-
-@pytest.mark.parametrize("case", AGAINST)
 def test_what_can_t_stay_on_the_card_is_decoded_there_and_brought_to_the_host(
-    tmp_path: Path, device: HostDevice, opening: Opening, case: str
+    tmp_path: Path, device: HostDevice, opening: Opening
 ) -> None:
-    wishes, reason = AGAINST[case]
     with FileSource(clip(tmp_path)) as source, ExitStack() as stack:
         on_cpu = list(source)
         engine = stack.enter_context(engine_on(device, tmp_path))
         sink = stack.enter_context(written(tmp_path, source, "clean.mkv"))
-        found = open_way("auto", source, engine, Wishes(sink, **wishes), stack)
-        assert found.source is None and found.restorer is None
-        assert found.decoder == "nvdec" and found.why.startswith("brought to the host: ")
-        assert reason in found.why
+        found = open_way("auto", source, engine, Wishes(sink, against=("", "two are compared")), stack)
+        assert found == Way("nvdec", "brought to the host: two are compared")
         for frame, expected in zip(source, on_cpu, strict=True):
             np.testing.assert_array_equal(frame.pixels, expected.pixels)
             assert (frame.pts, frame.duration, frame.colour) == (
@@ -366,7 +307,7 @@ def test_no_more_pictures_are_on_the_card_than_have_room(
     with FileSource(clip(tmp_path)) as source, ExitStack() as stack:
         engine = stack.enter_context(engine_on(device, tmp_path))
         with written(tmp_path, source, "clean.mkv", "ffv1") as sink:
-            restorer = CardRestorer(engine, engine.card, driver, way.planes_of(source, sink))
+            restorer = CardRestorer(engine, driver, way.planes_of(source, sink))
             stack.callback(restorer.close)
             surfaces: list[Any] = [frame.pixels for frame in CardSource(source, driver)]
             tickets = [restorer.start(surface) for surface in surfaces[:2]]
@@ -380,44 +321,17 @@ def test_no_more_pictures_are_on_the_card_than_have_room(
     restorer.close()
 
 
-class Facts(QuietTeller):
-    """Keeps what the first line says."""
-
-    def start(self, facts: progress.Facts) -> None:
-        self.facts = facts
-
-
-@pytest.mark.parametrize("bypass, why", [("off", ""), ("auto", "brought to the host: frames without rain")])
-def test_a_job_takes_the_way_its_wishes_leave_and_says_so(
-    tmp_path: Path,
-    device: HostDevice,
-    opening: Opening,
-    monkeypatch: pytest.MonkeyPatch,
-    bypass: Any,
-    why: str,
+def test_a_picture_on_the_card_looks_from_afar_as_it_does_on_the_host(
+    tmp_path: Path, device: HostDevice, driver: CardDriver
 ) -> None:
-    """With a network that sees rain: frames without any are to skip it, unless the user says otherwise."""
-    source, model = clip(tmp_path), onnx_models.attentive(tmp_path)
-    plain = VideoJob(source, tmp_path / "cpu.mkv", str(model), bypass=bypass, codec="ffv1")
-    options = EngineOptions(backend="onnxruntime")
-    derain_video(replace(plain, engine=options))
-
-    def on_the_card(*arguments: Any) -> Chosen:
-        chosen = open_chosen(*arguments)
-        return chosen._replace(engine=CardEngine(chosen.engine, device))
-
-    monkeypatch.setattr("derain.pipeline.job.open_chosen", on_the_card)
-    teller = Facts()
-    derain_video(replace(plain, engine=options, output=tmp_path / "card.mkv"), teller)
-    assert teller.facts.decoder == "nvdec" and teller.facts.decoder_reason.startswith(why)
-    assert f"decoder nvdec{f' ({why}' if why else ','}" in teller.facts.line()
-    assert bool(why) == bool(teller.facts.decoder_reason)
-    for (_, got), (_, expected) in zip(
-        pictures(tmp_path / "card.mkv"), pictures(tmp_path / "cpu.mkv"), strict=True
-    ):
-        np.testing.assert_array_equal(got, expected)
-
-
-def test_a_decoder_that_there_is_not_is_refused_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="takes auto, nvdec or software"):
-        derain_video(VideoJob(tmp_path / "no.mkv", tmp_path / "clean.mkv", decoder="vulkan"))  # type: ignore[arg-type]
+    """By which cuts are seen: of a large picture a few pixels come down, those that the host would take."""
+    with FileSource(clip(tmp_path, width=402, height=276, times=(1, 2))) as source, ExitStack() as stack:
+        on_cpu = [thumbnail(frame.pixels) for frame in source]
+        engine = stack.enter_context(engine_on(device, tmp_path))
+        with written(tmp_path, source, "clean.mkv", "ffv1") as sink:
+            restorer = CardRestorer(engine, driver, way.planes_of(source, sink))
+            stack.callback(restorer.close)
+            for frame, expected in zip(CardSource(source, driver), on_cpu, strict=True):
+                surface: Any = frame.pixels
+                np.testing.assert_array_equal(restorer.look(surface), expected)
+            sink.discard()

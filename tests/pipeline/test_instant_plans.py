@@ -14,7 +14,9 @@ import trt_run_fake
 from trt_run_fake import FakeGpu, Package
 
 from derain.engines import registry, swapping
+from derain.engines.device.seam import DeviceMemoryError
 from derain.engines.engine import EngineOptions
+from derain.engines.trt_shapes import Traffic
 from derain.pipeline.job import VideoJob, derain_video
 from derain.pipeline.metrics import Change
 from derain.pipeline.relay import Relay
@@ -52,6 +54,14 @@ def pictures(path: Path) -> list[tuple[int | None, npt.NDArray[np.int64]]]:
     return [(pts, np.asarray(pixels, np.int64)) for pts, pixels in found]
 
 
+def assert_near(one: Path, other: Path) -> None:
+    """The same frames at the same times, within one level."""
+    found, right = pictures(one), pictures(other)
+    assert [pts for pts, _ in found] == [pts for pts, _ in right]
+    assert len(found) == FRAMES
+    assert all(np.abs(mine - theirs).max() <= 1 for (_, mine), (_, theirs) in zip(found, right, strict=True))
+
+
 def restored(folder: Path, model: Path, name: str, instant: bool) -> tuple[Change, ...]:
     """What changed in a run from rainy.mkv to `name`; one that is not instant is the CPU's."""
     engine = EngineOptions("auto" if instant else "cpu", "fp32", cache_dir=folder / "cache")
@@ -84,8 +94,29 @@ def test_a_plan_takes_over_and_no_picture_shows_it(
     uploads = [what for what, _ in gpu[0].told].count("upload")
     assert uploads == FRAMES - SWAP + (2 if kind == "recurrent" else 0)
     assert restored(tmp_path, model, "cpu.mkv", instant=False) == ()
-    found, right = pictures(tmp_path / "clean.mkv"), pictures(tmp_path / "cpu.mkv")
-    assert [pts for pts, _ in found] == [pts for pts, _ in right]
-    assert len(found) == FRAMES
-    for (_, mine), (_, theirs) in zip(found, right, strict=True):
-        assert np.abs(mine - theirs).max() <= 1
+    assert_near(tmp_path / "clean.mkv", tmp_path / "cpu.mkv")
+
+
+@pytest.mark.parametrize("kind", ["conv", "recurrent"])
+def test_memory_that_runs_short_with_frames_in_flight_leaves_the_card(
+    package: Package, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two frames are on the card when there is no room for the next one, however small its tiles are."""
+    model = getattr(onnx_models, kind)(tmp_path)
+    clips.Clip(codec="ffv1", pixel_format="bgr0", times=range(FRAMES)).write(tmp_path / "rainy.mkv")
+    lane, asked = Traffic.lane, []
+
+    def full(self: Traffic, shape: tuple[int, int, int]) -> object:
+        asked.append(shape)
+        if len(asked) > SWAP:
+            raise DeviceMemoryError("no room")
+        return lane(self, shape)
+
+    monkeypatch.setattr(Traffic, "lane", full)
+    engine = EngineOptions("tensorrt", "fp32", cache_dir=tmp_path / "cache")
+    job = VideoJob(tmp_path / "rainy.mkv", tmp_path / "clean.mkv", str(model), engine, codec="ffv1")
+    (change,) = derain_video(job).engines
+    assert (change.frame, change.backend, change.before) == (SWAP, "onnxruntime", "tensorrt fp32")
+    assert len(asked) > SWAP + 1
+    assert restored(tmp_path, model, "cpu.mkv", instant=False) == ()
+    assert_near(tmp_path / "clean.mkv", tmp_path / "cpu.mkv")

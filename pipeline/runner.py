@@ -144,14 +144,13 @@ def run(
 ) -> Report:
     """Restores every frame of `source` into every one of `outputs` and publishes them.
 
-    A `restorer` that is a Starter has as many frames in flight as it takes and as are there.
-    `tell` is called in the calling thread about ten times a second. `forget`, of a restorer that remembers
-    frames: called before one that does not follow those before it (see Continuity). `judge`, of one that says
-    where rain is: is then reset too. `relay` is told of each frame before it is begun. `look`: what makes a
-    thumbnail of pixels that are not on the host. The caller opens and closes source, restorer and sinks. On a
-    failure anywhere nothing is published and DerainError is raised with the original error as its cause.
-    Ctrl-C keeps what is written as partial files and raises Interrupted; a second one, while that goes on,
-    discards them.
+    A `restorer` that is a Starter has as many frames in flight as it takes and as are there. `tell` is called
+    in the calling thread about ten times a second. `forget`, of a restorer that remembers frames: called
+    before one that does not follow those before it (see Continuity). `judge`, of one that says where rain is:
+    is then reset too. `relay` is told of each frame before it is begun. `look`: what makes a thumbnail of
+    pixels that are not on the host. The caller opens and closes source, restorer and sinks. On a failure
+    anywhere nothing is published and DerainError is raised with the original error as its cause. Ctrl-C keeps
+    what is written as partial files and raises Interrupted; a second one, while that goes on, discards them.
     No thread outlives the call.
     """
     return _Run(source, restorer, outputs, Metrics(expected), forget, judge, relay, look).go(tell)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from derain.engines.doctor import Encoders, Report, examine
+from derain.pipeline.gpu.way import unavailable
 
 
 @click.command("doctor")
@@ -17,17 +18,18 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
     The exit code is 1 where no backend can run.
     """
-    report = examine()
+    report, against_card = examine(), unavailable()
     if as_json:
-        click.echo(json.dumps(asdict(report), indent=2, default=str))
+        found = asdict(report) | {"video_on_card": not against_card, "video_on_card_reason": against_card}
+        click.echo(json.dumps(found, indent=2, default=str))
     else:
-        for line in lines(report):
+        for line in lines(report, against_card):
             click.echo(line)
     ctx.exit(0 if report.backend else 1)
 
 
-def lines(report: Report) -> Iterator[str]:
-    """The report for people."""
+def lines(report: Report, against_card: str) -> Iterator[str]:
+    """The report for people; `against_card`: why no video can stay on a card."""
     yield from _machine(report)
     yield ""
     yield f"Networks shipped: {_networks(report)}"
@@ -40,6 +42,7 @@ def lines(report: Report) -> Iterator[str]:
     yield ""
     yield "Encoders:"
     yield from (f"  {_encoders(found)}" for found in report.encoders)
+    yield f"Video on an NVIDIA card: {against_card or 'works where the card decodes it, which is tried'}"
     yield f"Windows: {report.window or 'none (no display, or an OpenCV without a GUI)'}"
     yield f"Compiled models: {report.cache} ({report.cache_bytes / 2**20:.1f} MiB)"
 

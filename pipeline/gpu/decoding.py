@@ -21,6 +21,7 @@ from derain.pipeline.sources.probe import first_frame
 
 ON_CARD = "cuda"
 """FFmpeg's pixel format of a picture in a card's memory."""
+NO_CUDA = "this FFmpeg was built without CUDA"
 SURFACES = {"nv12": (8,), "p010le": (10,), "p016le": (10, 12)}
 """What those pictures hold there, with the bits that samples may have."""
 
@@ -40,7 +41,7 @@ def nvdec(driver: Driver, stay: bool) -> Hardware:
 def why_not(source: FileSource, driver: Driver) -> str:
     """Why the card can't decode `source`, in words; "" where it did decode the first picture as it should."""
     if ON_CARD not in hwdevices_available():
-        return "this FFmpeg was built without CUDA"
+        return NO_CUDA
     card = nvdec(driver, stay=True)
     with listening() as logs, card.current():
         try:

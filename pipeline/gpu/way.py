@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
+from av.codec.hwaccel import hwdevices_available
+
 from derain.engines.engine import Engine
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.on_device import OnDevice
@@ -14,7 +16,7 @@ from derain.pipeline.bypass import Watch
 from derain.pipeline.colour import FULL, SWSCALE_MATRIX, FromRGB, known_matrix, known_range
 from derain.pipeline.gpu import nvrtc, planes
 from derain.pipeline.gpu.bypass import CardBypass
-from derain.pipeline.gpu.decoding import CardSource, nvdec, why_not
+from derain.pipeline.gpu.decoding import NO_CUDA, ON_CARD, CardSource, nvdec, why_not
 from derain.pipeline.gpu.driver import Driver
 from derain.pipeline.gpu.planes import Planes
 from derain.pipeline.gpu.restore import CardRestorer
@@ -51,6 +53,17 @@ class Wishes:
     strength: float = 1.0
     tiles: bool = False
     against: Sequence[str] = ()
+
+
+def unavailable() -> str:
+    """Why no video can stay on a card here; "" where one may."""
+    if ON_CARD not in hwdevices_available():
+        return NO_CUDA
+    try:
+        Driver().close()
+    except DerainError as error:
+        return str(error)
+    return nvrtc.unavailable()
 
 
 def check_decoder(choice: DecoderChoice) -> None:

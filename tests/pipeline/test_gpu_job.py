@@ -1,7 +1,9 @@
 """`derain video` on a card of host memory: the same pictures as on the CPU, whatever way they take."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,9 @@ from card_video import CardEngine, clip, pictures
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import UsageError
 from derain.pipeline import progress
+from derain.pipeline.cli import run
+from derain.pipeline.gpu import nvrtc, way
+from derain.pipeline.gpu.driver import Driver
 from derain.pipeline.job import VideoJob, derain_video
 from derain.pipeline.progress import QuietTeller
 
@@ -86,3 +91,25 @@ def test_a_job_that_the_host_has_to_see_brings_its_pictures_there_and_says_so(
 def test_a_decoder_that_there_is_not_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="takes auto, nvdec or software"):
         derain_video(VideoJob(tmp_path / "no.mkv", tmp_path / "clean.mkv", decoder="vulkan"))  # type: ignore[arg-type]
+
+
+def test_doctor_says_whether_videos_can_stay_on_a_card(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what stands in the way, the driver before the compiler of kernels."""
+    monkeypatch.setattr(way, "Driver", lambda: Driver(names=("libno-such-driver.so",)))
+    run(["doctor"])
+    assert "Video on an NVIDIA card: there is no NVIDIA driver here" in capsys.readouterr().out
+    monkeypatch.setattr(way, "Driver", willing_driver)
+    monkeypatch.setattr(nvrtc, "unavailable", lambda: "NVRTC is not installed")
+    run(["doctor", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert (report["video_on_card"], report["video_on_card_reason"]) == (False, "NVRTC is not installed")
+    monkeypatch.setattr(nvrtc, "unavailable", lambda: "")
+    run(["doctor"])
+    assert "Video on an NVIDIA card: works where the card decodes it" in capsys.readouterr().out
+
+
+def willing_driver() -> SimpleNamespace:
+    """A driver that opens and closes."""
+    return SimpleNamespace(close=lambda: None)

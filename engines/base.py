@@ -21,6 +21,7 @@ class GraphEngine(ABC):
     backend: ClassVar[str]
     precision: str
     precision_reason: str = ""
+    backend_reason: str = ""
 
     def __init__(self, model: ModelFile, options: EngineOptions) -> None:
         self.card: ModelCard = model.card

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import av.codec
 import cv2
 
 from derain.engines import cache, models, openvino, precision, registry
-from derain.engines.machine import PACKAGES, Machine, installed, look
+from derain.engines.machine import GPU_PACKAGES, PACKAGES, Machine, installed, look
 from derain.engines.registry import BackendStatus
 
 CODECS = {"H.264": "h264", "H.265": "hevc", "VP9": "vp9", "AV1": "av1"}
@@ -64,13 +65,13 @@ def examine(cache_dir: Path | None = None) -> Report:
     return Report(
         machine=machine,
         python=f"{platform.python_version()} ({sys.executable})",
-        versions={package: installed(package) for package in PACKAGES},
+        versions=versions(),
         ffmpeg={name: ".".join(map(str, numbers)) for name, numbers in av.library_versions.items()},
         networks=tuple(path.stem for path in models.in_order()),
         choices=len(models.ranked(sequence=True)),
         backend=next((status.name for status in backends if status.usable), ""),
         backends=backends,
-        faster=faster_ways(machine),
+        faster=faster_ways(machine, backends),
         encoders=tuple(encoders(name, codec) for name, codec in CODECS.items()),
         window=window(),
         cache=place,
@@ -78,21 +79,30 @@ def examine(cache_dir: Path | None = None) -> Report:
     )
 
 
-def faster_ways(machine: Machine) -> tuple[FasterWay, ...]:
+def versions() -> dict[str, str | None]:
+    """Of PACKAGES, and of GPU_PACKAGES those that are installed."""
+    gpu = {package: installed(package) for package in GPU_PACKAGES}
+    found = {package: version for package, version in gpu.items() if version is not None}
+    return {package: installed(package) for package in PACKAGES} | found
+
+
+def faster_ways(machine: Machine, backends: Sequence[BackendStatus]) -> tuple[FasterWay, ...]:
     """Each faster way with every reason against it that is true here."""
     return (
-        FasterWay("TensorRT on an NVIDIA GPU", _against_tensorrt(machine)),
+        FasterWay("An NVIDIA GPU", _against_nvidia(machine, backends)),
         FasterWay("OpenVINO on an Intel GPU", _against_intel_gpu()),
         FasterWay("INT8 on the CPU", _against_int8()),
         FasterWay("bf16 on the CPU", (_against_bf16(),)),
     )
 
 
-def _against_tensorrt(machine: Machine) -> tuple[str, ...]:
-    reasons = [machine.no_gpu] if machine.no_gpu else []
-    if installed("tensorrt") is None and installed("tensorrt-cu13") is None:
-        reasons.append("the package tensorrt is not installed")
-    return (*reasons, "this version of derain has no TensorRT backend")
+def _against_nvidia(machine: Machine, backends: Sequence[BackendStatus]) -> tuple[str, ...]:
+    """Nothing where one of its backends works; their reasons are in the list of backends."""
+    if machine.no_gpu:
+        return (machine.no_gpu,)
+    theirs = [backend.name for backend in registry.BACKENDS if backend.nvidia and not backend.by_name]
+    works = any(status.usable for status in backends if status.name in theirs)
+    return () if works else (f"none of {', '.join(theirs)} works, see above",)
 
 
 def _against_intel_gpu() -> tuple[str, ...]:

@@ -70,6 +70,9 @@ class Engine(Protocol):
     precision_reason: str
     """Why it runs in that precision, in words; "" where it was asked for."""
 
+    backend_reason: str
+    """Why no faster backend was taken, in a few words; "" where it was asked for, or is the fastest."""
+
     @property
     def channels(self) -> int:
         """Of what it gives: 3, and one for each map on its card where it was opened with its attention."""

@@ -11,6 +11,11 @@ from pathlib import Path
 import psutil
 
 PACKAGES = ("derain", "numpy", "av", "opencv-python", "onnx", "openvino", "onnxruntime")
+GPU_PACKAGES = (
+    *("torch", "onnxruntime-gpu", "tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt-rtx-cu13-bindings"),
+    *("cuda-bindings", "pycuda", "nvidia-cuda-nvrtc"),
+)
+"""Those that GPUs are used with; nobody needs them all."""
 
 FEATURES = {
     "avx2": "AVX2",

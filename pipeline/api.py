@@ -101,6 +101,11 @@ class Derainer:
         """Why it is that precision, in words; "" where it was asked for."""
         return self._restorer("uint8").engine.precision_reason
 
+    @property
+    def backend_reason(self) -> str:
+        """Why no faster backend runs it, in words; "" where it was asked for, or is the fastest."""
+        return self._restorer("uint8").engine.backend_reason
+
     def __call__(self, pixels: Pixels, out: Pixels | None = None) -> Pixels:
         """Restores `pixels`, (H, W, 3) RGB, uint8 in 0..255 or uint16 in 0..65535, of any size from 1x1.
 

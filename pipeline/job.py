@@ -294,6 +294,7 @@ def gather(
         height=source.info.height,
         frames=expected_frames(source, job.start, job.duration),
         precision_reason=engine.precision_reason,
+        backend_reason=engine.backend_reason,
         model_reason=model_reason,
         bypass="auto" if watch.active else "off",
         bypass_reason=watch.why,

@@ -5,7 +5,8 @@ plain line every few seconds elsewhere, last what was done. Programs get JSON, o
 (`--json`), times in seconds unless the name says ms, unknown values null:
 
 start     input, outputs, model, model_version, backend, precision, tiles, width, height, frames (expected),
-          precision_reason, model_reason (why these, "" where they were asked for),
+          precision_reason, model_reason (why these, "" where they were asked for), backend_reason (why no
+          faster one, "" where it was asked for or is the fastest),
           bypass (auto or off), bypass_reason (who looks for rain, why it is off, "" if asked for),
           instant (which backend opens meanwhile, why none does, "" if not asked for),
           decoder (nvdec or software), decoder_reason (why pictures do not stay on the card, "" if that was
@@ -61,6 +62,7 @@ class Facts:
     height: int
     frames: int | None
     precision_reason: str = ""
+    backend_reason: str = ""
     model_reason: str = ""
     bypass: str = "off"
     bypass_reason: str = ""
@@ -76,7 +78,8 @@ class Facts:
         instant = self.instant and f", {self.instant}"
         return (
             f"model {in_words(f'{self.model} {self.model_version}', self.model_reason)}, "
-            f"{self.backend} {in_words(self.precision, self.precision_reason)}{instant}, "
+            f"{in_words(self.backend, self.backend_reason)} "
+            f"{in_words(self.precision, self.precision_reason)}{instant}, "
             f"tiles {self.tiles}, bypass {in_words(self.bypass, self.bypass_reason)}{self._codecs()}, "
             f"{self.width}x{self.height}{frames}"
         )

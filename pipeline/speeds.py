@@ -14,7 +14,8 @@ import psutil
 
 from derain.engines import cache
 from derain.engines.engine import Engine, EngineOptions, Pixels
-from derain.engines.machine import cpu_name, installed, usable_cores
+from derain.engines.machine import cpu_name, installed, nvidia_gpus, usable_cores
+from derain.engines.registry import version_of
 from derain.pipeline.restore import Restorer, TileChoice
 
 KEPT_FOR = 24 * 3600
@@ -111,7 +112,7 @@ def _facts(engine: Engine, options: EngineOptions, tile: TileChoice, size: tuple
         "version": engine.card.version,
         "sha256": engine.card.sha256,
         "backend": engine.backend,
-        "runtime": installed(engine.backend),
+        "runtime": version_of(engine.backend),
         "precision": engine.precision,
         "threads": options.threads,
         "width": size[0],
@@ -124,7 +125,7 @@ def _facts(engine: Engine, options: EngineOptions, tile: TileChoice, size: tuple
 
 
 def _machine() -> str:
-    return f"{cpu_name()}, cores: {usable_cores()}"
+    return ", ".join((cpu_name(), f"cores: {usable_cores()}", *nvidia_gpus()[0]))
 
 
 def _name(facts: dict[str, Any]) -> str:

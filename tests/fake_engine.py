@@ -28,6 +28,7 @@ class FakeEngine:
     backend = "fake"
     precision = "exact"
     precision_reason = ""
+    backend_reason = ""
     states: tuple[StateSpec, ...] = ()
     gives_scores = False
 

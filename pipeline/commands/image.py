@@ -38,7 +38,8 @@ class Teller:
         pictures = "1 picture" if count == 1 else f"{count} pictures"
         precision = in_words(derainer.precision, derainer.precision_reason)
         model = in_words(f"{card.name} {card.version}", derainer.model_reason)
-        say(f"model {model}, {derainer.backend} {precision}, {pictures}")
+        backend = in_words(derainer.backend, derainer.backend_reason)
+        say(f"model {model}, {backend} {precision}, {pictures}")
 
     def tell(self, done: Done) -> None:
         """A line for a picture; for a bad one always."""
@@ -83,6 +84,7 @@ class JsonTeller(Teller):
             "backend": derainer.backend,
             "precision": derainer.precision,
             "precision_reason": derainer.precision_reason,
+            "backend_reason": derainer.backend_reason,
             "model_reason": derainer.model_reason,
         }
         self._lines.write(

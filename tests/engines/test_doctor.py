@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from derain.engines import doctor, machine, openvino
+from derain.engines import doctor, machine, openvino, registry
 from derain.engines.machine import Machine
+from derain.engines.registry import BackendStatus
 
 
 def machine_with(**facts: Any) -> Machine:
@@ -46,21 +47,30 @@ def test_encoders_that_need_a_device_stand_apart() -> None:
         assert not [name for name in found.hardware if name.startswith("lib")]
 
 
-def reasons(facts: Machine) -> tuple[str, ...]:
-    return {way.name: way.not_taken for way in doctor.faster_ways(facts)}["TensorRT on an NVIDIA GPU"]
+def against_nvidia(facts: Machine, *works: str) -> tuple[str, ...]:
+    backends = [
+        BackendStatus(backend.name, backend.name in works, "it is broken") for backend in registry.BACKENDS
+    ]
+    return {way.name: way.not_taken for way in doctor.faster_ways(facts, backends)}["An NVIDIA GPU"]
 
 
-def test_a_gpu_that_is_there_is_not_denied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "installed", lambda name: "11.0" if name == "tensorrt" else None)
-    assert reasons(machine_with(gpus=("NVIDIA H200",))) == ("this version of derain has no TensorRT backend",)
-
-
-def test_each_thing_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "installed", lambda name: None)
-    assert reasons(machine_with(no_gpu="no NVIDIA driver"))[:2] == (
-        "no NVIDIA driver",
-        "the package tensorrt is not installed",
+def test_a_gpu_that_is_there_is_not_denied() -> None:
+    card = machine_with(gpus=("NVIDIA H200",))
+    assert against_nvidia(card, "torch_cuda", "openvino") == ()
+    assert against_nvidia(card, "openvino") == (
+        "none of tensorrt, tensorrt_rtx, torch_cuda, onnxruntime-cuda works, see above",
     )
+
+
+def test_without_a_gpu_that_is_all_there_is_to_say() -> None:
+    assert against_nvidia(machine_with(no_gpu="no NVIDIA driver")) == ("no NVIDIA driver",)
+
+
+def test_packages_for_gpus_are_told_where_they_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "installed", lambda name: "2.11" if name == "torch" else None)
+    told = doctor.versions()
+    assert (told["torch"], told["numpy"]) == ("2.11", None)
+    assert "tensorrt" not in told
 
 
 class Driver:

@@ -87,6 +87,7 @@ def test_json_is_one_event_a_line(clock: list[float], capsys: pytest.CaptureFixt
         "height": 48,
         "frames": 240,
         "precision_reason": "",
+        "backend_reason": "",
         "model_reason": "",
         "bypass": "off",
         "bypass_reason": "",

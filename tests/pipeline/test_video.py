@@ -1,4 +1,5 @@
 import json
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -52,7 +53,9 @@ def test_a_video_is_restored_with_its_times(tmp_path: Path, capsys: pytest.Captu
     assert all(near(after, before // 2) for before, after in zip(rainy, clean, strict=True))
     assert times(tmp_path / "clean.mkv") == times(tmp_path / "rainy.mkv")
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("derain: model darker 1, openvino fp32 (no darker.int8.onnx beside it), ")
+    assert re.match(
+        r"derain: model darker 1, openvino( \(.*?\))? fp32 \(no darker.int8.onnx beside it\), ", lines[0]
+    )
     assert lines[-1].startswith("derain: 12 frames in ")
     assert lines[-1].endswith(f"written to {tmp_path / 'clean.mkv'}")
 

@@ -85,7 +85,7 @@ class LoadedPlan:
         if _NO_ROOM.search(why):
             return DeviceMemoryError(f"{doing}: there is not enough memory on the device")
         if _OLD_DRIVER.search(why):
-            return DerainError(f"{doing}: the NVIDIA driver is too old for it; install a newer one")
+            return DerainError(f"{doing}: there is no NVIDIA driver, or it is too old; install a newer one")
         return DerainError(f"{doing}: {why}")
 
     def _load(self) -> Any:

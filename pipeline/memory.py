@@ -61,6 +61,13 @@ class Memory:
             self._size = (0, 0)
         self._engine = engine
 
+    @property
+    def flier(self) -> InFlight | None:
+        """The engine, where several frames of the source can be in flight in it. (Asking takes its time.)"""
+        engine = self._engine
+        held = self._sequence and isinstance(engine, Holder)
+        return engine if isinstance(engine, InFlight) and (held or not self._specs) else None
+
     def starter(self) -> Begin | None:
         """What begins whole frames, one after another; None where each has to be waited for."""
         if self._held is not None:

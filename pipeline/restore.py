@@ -12,7 +12,7 @@ import psutil
 from derain.engines.card import ModelCard, Tiling
 from derain.engines.engine import Engine, Pixels, Scores
 from derain.engines.errors import DerainError, MemoryShortError, UsageError
-from derain.engines.flight import Holder, InFlight, Ticket
+from derain.engines.flight import Ticket
 from derain.engines.swapping import differs
 from derain.pipeline.flying import Landing
 from derain.pipeline.memory import Begin, Memory
@@ -71,6 +71,7 @@ class Restorer:
         self._spare = spare
         self._allowance = Allowance(batch, fixed=tile == "none")
         self._memory = Memory(engine, sequence)
+        self._flier = self._memory.flier
         self._scores: Scores | None = None
         self._skipped = 0
         self._shape: tuple[int, ...] = ()
@@ -101,11 +102,7 @@ class Restorer:
     @property
     def in_flight(self) -> int:
         """How many frames may be started before the first is waited for; 1 where that gains nothing."""
-        engine = self.engine
-        if not isinstance(engine, InFlight):
-            return 1
-        flies = not engine.states or (self.remembers and isinstance(engine, Holder))
-        return engine.in_flight if flies else 1
+        return 1 if self._flier is None else self._flier.in_flight
 
     def start(self, pixels: Pixels) -> Ticket:
         """Begins to restore `pixels`; the ticket gives what a call gives, at once where nothing can be begun.
@@ -198,6 +195,7 @@ class Restorer:
         if reason := differs(self.engine, engine):
             raise DerainError(f"{engine.backend} can't go on for {self.engine.backend}: {reason}")
         self._memory.exchange(engine)
+        self._flier = self._memory.flier
         self.engine = engine
         self._allowance.reset()
         self._shape = ()

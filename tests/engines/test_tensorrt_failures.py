@@ -139,6 +139,13 @@ def test_a_runtime_without_memory_says_so_in_a_way_of_its_own(
         machine.opened(onnx_models.identity(tmp_path)).infer(noise((1, 4, 4, 3)))
 
 
+def test_a_driver_that_is_too_old_is_told(machine: Machine, tmp_path: Path) -> None:
+    machine.package.fails = {"deserialize_cuda_engine": 0}
+    machine.package.why = "CUDA initialization failure with error: 35. Please check your CUDA installation"
+    with pytest.raises(DerainError, match="can't load the plan: there is no NVIDIA driver, or it is too old"):
+        machine.opened(onnx_models.identity(tmp_path))
+
+
 def need(side: int) -> int:
     """Bytes of device memory that one lane of identity's takes for frames of that size."""
     return side * side * (3 + 3 + trt_run_fake.SCRATCH)

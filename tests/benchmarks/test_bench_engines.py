@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx_models
 import pytest
 from onnx import helper
+from rtx import needs_rtx
 
 from derain.benchmarks.engines import Row, Table, markdown, profile_of, rows
 from derain.benchmarks.exported import write
@@ -15,8 +16,6 @@ from derain.engines.modelfile import open_model
 from derain.pipeline.cli import run
 from derain.train.networks.registry import NETWORKS, entry
 
-REASON = trt.unavailable("tensorrt_rtx")
-needs_rtx = pytest.mark.skipif(bool(REASON), reason=REASON)
 ALL = ("75", "80", "86", "89", "120")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import onnx_models
 import pytest
 import trt_fake
+from rtx import needs_rtx
 from trt_surface import used_of_the_package
 
 from derain.engines import build, models, trt
@@ -23,8 +24,7 @@ from derain.engines.trt_graph import graph_for
 from derain.train.fp8 import to_fp8
 from derain.train.quantise import to_int8, write
 
-REASON = trt.unavailable("tensorrt_rtx")
-pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
+pytestmark = needs_rtx
 ENGINES = Path(build.__file__).parent
 CARDS = ("75", "80", "86", "89", "120")
 DYNAMIC, FIXED = Profile((1, 64, 64), (1, 96, 128), (2, 128, 192)), Profile.fixed((1, 96, 128))

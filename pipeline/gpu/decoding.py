@@ -14,7 +14,7 @@ from derain.engines.errors import DerainError
 from derain.pipeline.colour import FULL, SWSCALE_MATRIX, known_matrix, known_range
 from derain.pipeline.gpu.driver import Driver
 from derain.pipeline.gpu.frame import DeviceFrame, Surface
-from derain.pipeline.gpu.words import listening, told
+from derain.pipeline.gpu.words import first_of, listening, told
 from derain.pipeline.source import StreamInfo
 from derain.pipeline.sources.file import FileSource, Hardware, Reading
 from derain.pipeline.sources.probe import first_frame
@@ -46,9 +46,10 @@ def why_not(source: FileSource, driver: Driver) -> str:
     with listening() as logs, card.current():
         try:
             with opened(source.path, card.accel) as container:
-                return _tried(container, source)
+                problem = _tried(container, source)
         except (av.FFmpegError, DerainError, OSError) as error:
             return told(error, logs)
+    return f"{problem} ({first_of(logs)})" if problem and logs else problem
 
 
 def opened(path: Path, accel: HWAccel) -> InputContainer:

@@ -24,5 +24,10 @@ def listening() -> Iterator[Logs]:
 
 def told(error: Exception, logs: Logs) -> str:
     """The first thing that was logged, on one line; the error's own words where nothing was."""
-    words = " ".join(logs[0][2].split()) if logs else reason(error)
+    return first_of(logs) or reason(error)
+
+
+def first_of(logs: Logs) -> str:
+    """The first thing that was logged, on one line; "" where nothing was."""
+    words = " ".join(logs[0][2].split()) if logs else ""
     return words[:1].lower() + words[1:] if words[1:2].islower() else words

@@ -261,6 +261,24 @@ def test_a_file_is_tried_on_the_card_before_anything_is_promised(
         assert why_not(source, driver) == expected
 
 
+def test_a_card_without_its_video_library_is_told_in_ffmpegs_words(
+    tmp_path: Path, driver: CardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that was given the card for computing only: the CPU would decode without a word."""
+
+    def logged(*arguments: Any) -> av.VideoFrame:
+        av.logging.log(av.logging.ERROR, "h264", "Cannot load libnvcuvid.so.1\n")
+        return av.VideoFrame(clips.WIDTH, clips.HEIGHT, "yuv420p")
+
+    with FileSource(clip(tmp_path)) as source:
+        context = SimpleNamespace(is_hwaccel=True, name="h264", thread_count=0)
+        stream = SimpleNamespace(index=source.stream_index, codec_context=context)
+        container = SimpleNamespace(streams=SimpleNamespace(video=[stream]))
+        monkeypatch.setattr(decoding, "opened", lambda path, accel: nullcontext(container))
+        monkeypatch.setattr(decoding, "first_frame", logged)
+        assert why_not(source, driver).endswith(" of 64x48 yuv420p (cannot load libnvcuvid.so.1)")
+
+
 def test_what_ffmpeg_says_of_a_card_it_can_t_use_is_the_reason(tmp_path: Path, driver: CardDriver) -> None:
     """The driver of these tests is not FFmpeg's: its own is not there, or knows nothing of this context."""
     with FileSource(clip(tmp_path)) as source:

@@ -4,7 +4,6 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,26 +51,15 @@ def family(shelf: Path) -> Path:
     return shelf
 
 
-SECONDS = {"realtime-s": 1e-9, "realtime-s-video": 1.2e-9, "realtime-m": 4e-9, "realtime-l": 16e-9}
-"""What a pixel takes."""
-
-
-@pytest.fixture
-def twins(family: Path) -> Path:
-    """The smallest has a recurrent twin."""
-    onnx_models.recurrent(family, "realtime-s-video")
-    return family
-
-
 @pytest.fixture
 def took(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Makes the family take SECONDS, and lists the measurements made."""
+    """Makes the three of the family take so long, and lists the measurements made."""
     measured: list[str] = []
 
     def measure(restorer: Restorer, frame: Pixels, enough: float) -> float:
         name = restorer.engine.card.name
         measured.append(f"{name} {frame.shape[1]}x{frame.shape[0]} {frame.dtype}")
-        return SECONDS[name] * (frame.size // 3)
+        return {"realtime-s": 1e-9, "realtime-m": 4e-9, "realtime-l": 16e-9}[name] * (frame.size // 3)
 
     monkeypatch.setattr(speeds, "measure", measure)
     yield measured
@@ -323,55 +311,6 @@ def test_a_video_tells_in_its_first_line_and_in_json(
     assert run([*line[:2], str(tmp_path / "named.mp4"), "--json", "--model", "realtime-s"]) == 0
     start = json.loads(capsys.readouterr().out.splitlines()[0])
     assert (start["model"], start["model_reason"]) == ("realtime-s", "")
-
-
-@pytest.mark.parametrize(
-    ("rate", "of_a_source", "alone"),
-    [
-        (20, "realtime-l", "realtime-l"),
-        (25, "realtime-m", "realtime-m"),
-        (35, "realtime-s-video", "realtime-s"),
-        (37.33, "realtime-s", "realtime-s"),
-        (60, "realtime-s", "realtime-s"),
-    ],
-)
-def test_a_recurrent_twin_is_one_more_choice_for_frames_of_one_source(
-    twins: Path, took: list[str], rate: float, of_a_source: str, alone: str
-) -> None:
-    pace = Pace(1280, 720, Fraction(rate))
-    assert chosen(replace(pace, sequence=True)).path.stem == of_a_source
-    assert chosen(pace).path.stem == alone
-
-
-def test_what_has_no_rate_or_stands_alone_has_no_use_for_a_twin(twins: Path, took: list[str]) -> None:
-    for pace in (None, Pace(64, 48, None), Pace(64, 48, None, sequence=True), Pace(64, 48, Fraction(10))):
-        assert not chosen(pace).engine.states
-    with Derainer(backend="onnxruntime", rate=35, size=(1280, 720)) as derainer:
-        assert derainer.card.name == "realtime-s"
-
-
-def test_a_twin_alone_is_for_videos_only(shelf: Path, took: list[str]) -> None:
-    onnx_models.recurrent(shelf, "realtime-s-video")
-    onnx_models.conv(shelf, "realtime")
-    assert chosen(replace(HD, sequence=True)).path.stem == "realtime-s-video"
-    assert chosen(HD).path.stem == "realtime" == chosen(None).path.stem
-
-
-def test_a_video_is_given_the_twin_that_keeps_its_rate(
-    twins: Path,
-    tmp_path: Path,
-    took: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    for name in ("realtime-m", "realtime-l"):
-        monkeypatch.setitem(SECONDS, name, 1.0)
-    clip = str(clips.Clip(times=range(4)).write(tmp_path / "rain.mp4"))
-    line = ["video", clip, str(tmp_path / "dry.mp4"), "--backend", "onnxruntime", "--json"]
-    assert run(line) == 0
-    start = json.loads(capsys.readouterr().out.splitlines()[0])
-    assert start["model"] == "realtime-s-video"
-    assert start["model_reason"].startswith("keeps 25 fps with 0.0 of 35.9 ms a frame; realtime-m takes")
 
 
 def test_pictures_are_restored_by_the_best(

@@ -143,7 +143,9 @@ class PlanEngine(GraphEngine):
         """See on_device.OnDevice."""
         self._check_room(rainy, restored, shape, scores)
         with self._device.current():
-            self._traffic.direct(shape).enqueue(rainy, restored, stream, scores)
+            direct = self._traffic.direct(shape)
+            with self._traffic.giving_back(shape):
+                direct.enqueue(rainy, restored, stream, scores)
 
     def run_held(
         self, batch: Pixels, out: Pixels | None, held: HeldOnDevice, scores: Scores | None
@@ -202,7 +204,8 @@ class PlanEngine(GraphEngine):
     ) -> Landing:
         with self._device.current():
             lane = self._traffic.lane(_shape(batch))
-            lane.begin(batch, states, None if held is None else held.buffers)
+            with self._traffic.giving_back(_shape(batch)):
+                lane.begin(batch, states, None if held is None else held.buffers)
             return self._traffic.start(lane, out, states, scores)
 
     def _ready(self, shape: Shape) -> Shaped:

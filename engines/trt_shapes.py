@@ -3,8 +3,8 @@
 import logging
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TypeVar
 
 from derain.engines.build import Shape
@@ -151,6 +151,16 @@ class Traffic:
         """For batches of `shape` that lie on the device already. Raises DeviceMemoryError, DerainError."""
         return self._with_room(self._shaped(shape).direct)
 
+    @contextmanager
+    def giving_back(self, shape: Shape) -> Iterator[None]:
+        """Where the device has no memory to compute a batch of `shape`, its room is for less."""
+        try:
+            yield
+        except DeviceMemoryError:
+            self._settled()
+            self._shapes.pop(shape).close()
+            raise
+
     def start(self, lane: Lane, out: Pixels, states: States, scores: Scores | None) -> Landing:
         """What was begun in `lane` is in flight."""
         landing = Landing(self, lane, out, states, scores)
@@ -210,7 +220,11 @@ class Traffic:
 
     def _let_go(self) -> None:
         """Of the shapes that are ready the one that was not used for longest."""
+        self._settled()
+        self._shapes.popitem(last=False)[1].close()
+
+    def _settled(self) -> None:
+        """Brings all that is in flight to its end."""
         while self._flying:
             self.land(self._flying[0])
         self._ways.settle()
-        self._shapes.popitem(last=False)[1].close()

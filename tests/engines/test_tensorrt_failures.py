@@ -139,6 +139,20 @@ def test_a_runtime_without_memory_says_so_in_a_way_of_its_own(
         machine.opened(onnx_models.identity(tmp_path)).infer(noise((1, 4, 4, 3)))
 
 
+def test_what_could_not_be_computed_leaves_its_memory_to_less(machine: Machine, tmp_path: Path) -> None:
+    """The one before it was in flight, and is none the worse."""
+    engine = machine.opened(onnx_models.identity(tmp_path))
+    batch = noise((1, 64, 64, 3))
+    before = engine.start(batch)
+    machine.package.fails, machine.package.why = {"execute_async_v3": 0}, MESSAGES[0]
+    with pytest.raises(DeviceMemoryError):
+        engine.start(batch)
+    assert not machine.gpu.buffers
+    assert np.array_equal(before.wait(), batch)
+    machine.package.fails = {}
+    assert np.array_equal(engine.infer(batch), batch)
+
+
 def test_a_driver_that_is_too_old_is_told(machine: Machine, tmp_path: Path) -> None:
     machine.package.fails = {"deserialize_cuda_engine": 0}
     machine.package.why = "CUDA initialization failure with error: 35. Please check your CUDA installation"

@@ -98,8 +98,8 @@ class Monitor:
 
 class Package:
     """The package. `fails`: what answers False or None, by the number of answers before that are good; `why`
-    is what it says then. `calls`: in their order, of whatever object. `refuses_capture`: its work can't be
-    captured."""
+    is what it says then. `calls`: in their order, of whatever object. `done`: the addresses of the batches
+    that were computed, in their order. `refuses_capture`: its work can't be captured."""
 
     ILogger = Logger
     IProgressMonitor = Monitor
@@ -116,6 +116,7 @@ class Package:
         self.devices: list[FakeGpu] = []
         self.make: Callable[[], FakeGpu] = FakeGpu
         self.contexts: list[IExecutionContext] = []
+        self.done: list[int] = []
         self.broken = ""
         self.Runtime = self.load
 
@@ -319,6 +320,7 @@ class IExecutionContext:
 
     def _work(self, addresses: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> None:
         """What the device does once its stream has come to it."""
+        self.engine.module.done.append(addresses[PIXELS_IN])
         self._memory(self.scratch[0], (self.scratch[1],), "UINT8").fill(0x5A)
         feeds = {
             name: self._memory(addresses[name], shape, self.engine.get_tensor_dtype(name).name).copy()

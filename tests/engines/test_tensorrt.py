@@ -167,6 +167,8 @@ def test_batches_that_lie_on_the_card_are_restored_there(machine: Machine, tmp_p
             gpu.download(restored, out, stream)
             stream.synchronize()
             assert near(out, cpu.infer(batch))
+    first, second = (rainy.pointer for _, rainy, _, _ in work)
+    assert [place for place in machine.package.done if place in (first, second)] == [first, second]
     stream, rainy, restored, batch = work[0]
     cells, expected = np.zeros((2, 2, 3), np.float32), np.zeros((2, 2, 3), np.float32)
     scores = gpu.allocate(cells.nbytes)

@@ -4,8 +4,9 @@ Several batches are in flight, see `lanes`, and the states of a recurrent networ
 are built for the usual shapes when an engine is opened, and for others when they come.
 """
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
 from derain.engines import trt
@@ -44,10 +45,16 @@ def why_not(name: str) -> str:
     if reason := trt.unavailable(name) or opening.unavailable():
         return reason
     try:
-        with opening.open_device() as device:
-            return against_card(trt.load(name), device.facts)
+        return against_card(trt.load(name), facts_by(opening.open_device))
     except DerainError as error:
         return str(error)
+
+
+@functools.cache
+def facts_by(open_device: Callable[[], Device]) -> DeviceFacts:
+    """The card's, asked once: opening it takes a good part of a second."""
+    with open_device() as device:
+        return device.facts
 
 
 def against_card(runtime: Runtime, facts: DeviceFacts) -> str:

@@ -108,8 +108,10 @@ def test_why_it_can_not_be_used_is_said_in_a_sentence(name: str, monkeypatch: py
     assert tensorrt.why_not(name) == ""
     monkeypatch.setattr(tensorrt, "installed", lambda wheel: "1" if wheel.endswith("cu13") else None)
     package.make = lambda: FakeGpu(DeviceFacts("NVIDIA Fake 4090", (8, 9), (12, 4), 1 << 30))
+    tensorrt.facts_by.cache_clear()
     assert "driver speaks CUDA 12.4, and the installed" in tensorrt.why_not(name)
     package.make = lambda: FakeGpu(DeviceFacts("NVIDIA H200", (9, 0), (13, 0), 1 << 30))
+    tensorrt.facts_by.cache_clear()
     expected = (
         "tensorrt_rtx 1.7.1.116 does not serve NVIDIA H200 (compute capability 90); it serves 75, 80, 86, "
         "89, 120, 121; take tensorrt or torch_cuda"

@@ -22,7 +22,8 @@ HEAVY = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 SENSITIVE = (
     *("Softmax", "LogSoftmax", "Exp", "Log", "Pow", "Sqrt", "Reciprocal", "CumSum", "Scan", "Loop", "If"),
     *("ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2", "ReduceProd"),
-    *("GlobalAveragePool", "InstanceNormalization", "LayerNormalization", "GroupNormalization"),
+    *("GlobalAveragePool", "BatchNormalization", "InstanceNormalization", "LayerNormalization"),
+    "GroupNormalization",
 )
 """Sums over many values, what leaves the range of halves, and what goes on from step to step."""
 FLOAT_INPUTS = {"Resize": (1, 2), "Upsample": (1,)}

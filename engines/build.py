@@ -7,7 +7,7 @@ plan once a driver has loaded it.
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -59,7 +59,7 @@ class Profile:
                 "more, and none may be smaller than the one before it"
             )
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Shape]:
         return iter((self.least, self.best, self.most))
 
     @classmethod
@@ -126,7 +126,7 @@ def build_plan(
     check_options(runtime, options)
     start = time.perf_counter()
     messages = runtime.messages()
-    builder = runtime.module.Builder(messages)
+    builder = _builder(runtime, messages)
     network = parsed(graph, runtime, builder, messages)
     io = ends_of(network)
     _check_ends(graph, io, runtime)
@@ -164,6 +164,14 @@ def check_options(runtime: Runtime, options: BuildOptions) -> None:
                 f"cards of compute capability {capability} can't compute in {options.precision}, which needs "
                 f"{LEAST_CAPABILITY[options.precision]} or later; take fp16"
             )
+
+
+def _builder(runtime: Runtime, messages: Any) -> Any:
+    try:
+        return runtime.module.Builder(messages)
+    except (RuntimeError, TypeError) as error:  # TypeError: there is none, say the bindings
+        why = messages.why() if messages.errors else one_line(error)
+        raise DerainError(f"{runtime.told} can't build here: {why}") from error
 
 
 def parsed(graph: onnx.ModelProto, runtime: Runtime, builder: Any, messages: Any) -> Any:

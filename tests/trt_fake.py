@@ -216,6 +216,9 @@ class IBuilderConfig:
 class Builder:
     def __init__(self, package: Any, logger: Any) -> None:
         self._package, self._logger = package, logger
+        if "Builder" in package.refuse:
+            logger.log(package.ILogger.Severity.ERROR, "CUDA initialization failure with error: 35")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
 
     def create_network(self, flags: int = 0) -> INetworkDefinition:
         self._package.calls.append(("create_network", flags))

@@ -121,6 +121,7 @@ def test_who_watches_can_call_it_off_or_fail(graph: onnx.ModelProto) -> None:
     "refused,sentence",
     [
         ("parse", r"can't take the network unshuffle: its node 'odd' \(Frobnicate\): Plugin not found, are"),
+        ("Builder", "10.13.0.1 can't build here: CUDA initialization failure with error: 35$"),
         ("add_optimization_profile", r"did not take the shapes \(1, 8, 8\), \(1, 16, 24\), \(4, 32, 48\)"),
         ("build_serialized_network", "can't build the network: no tactics within the workspace$"),
         ("set_timing_cache", "did not take an empty timing cache"),

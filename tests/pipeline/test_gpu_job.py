@@ -1,6 +1,7 @@
 """`derain video` on a card of host memory: the same pictures as on the CPU, whatever way they take."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 import onnx_models
 import pytest
-from card_video import CardEngine, clip, pictures
+import trt_run_fake
+from card_video import CardDriver, CardEngine, Opening, clip, pictures
+from host_cuda import HostCuda
 
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import UsageError
@@ -113,3 +116,29 @@ def test_doctor_says_whether_videos_can_stay_on_a_card(
 def willing_driver() -> SimpleNamespace:
     """A driver that opens and closes."""
     return SimpleNamespace(close=lambda: None)
+
+
+def test_pictures_that_tensorrt_restores_come_down_once_and_never_go_up(
+    tmp_path: Path, cuda: HostCuda, opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the engine itself, over a runtime of plain Python: a longer video has only more to bring down."""
+    package = trt_run_fake.attach(monkeypatch)
+    monkeypatch.setattr(way, "Driver", lambda: CardDriver(cuda, package.device))
+    model = onnx_models.mapped(tmp_path, kernel=1)
+    options = EngineOptions("tensorrt", "fp32", cache_dir=tmp_path / "cache")
+    moved: list[Counter[str]] = []
+    for count in (6, 9, 12):  # the first has the plan built and checked
+        source = clip(tmp_path, f"{count}.mkv", times=range(0, 40 * count, 40), codec="ffv1")
+        wanted = VideoJob(source, tmp_path / f"card{count}.mkv", str(model), options, codec="ffv1")
+        teller = Facts()
+        derain_video(wanted, teller)
+        assert (teller.facts.backend, teller.facts.decoder) == ("tensorrt", "nvdec")
+        assert teller.facts.decoder_reason == ""
+        moved.append(Counter(what for what, _ in package.device.told))
+    assert moved[2]["upload"] == moved[1]["upload"]
+    assert moved[2]["download"] - moved[1]["download"] == 3 * 3, "planes, scores, and a few pixels"
+    cpu = replace(wanted, output=tmp_path / "cpu.mkv", engine=EngineOptions("onnxruntime"))
+    opening.asked.clear()
+    derain_video(replace(cpu, decoder="software"))
+    compared = zip(pictures(wanted.output), pictures(cpu.output), strict=True)
+    assert max(np.abs(got.astype(int) - same).max() for (_, got), (_, same) in compared) <= 1

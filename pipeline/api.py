@@ -1,12 +1,13 @@
 """The Python way in: open a derainer, give it arrays, pictures or a video."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from derain.engines.card import ModelCard
 from derain.engines.engine import Engine, EngineOptions, Pixels
 from derain.engines.errors import DerainError, UsageError
+from derain.engines.flight import Ticket
 from derain.engines.registry import open_engine
 from derain.pipeline.bypass import Bypass, BypassChoice, Watch, check_bypass, looks_for_rain, open_watch
 from derain.pipeline.choosing import Pace, open_chosen
@@ -23,6 +25,13 @@ from derain.pipeline.images import Image
 from derain.pipeline.restore import Restorer, TileChoice, attention_of, check_strength, rgb_of
 from derain.pipeline.shortage import OnCpu
 from derain.pipeline.sources.file import FileSource
+
+
+class Begun(NamedTuple):
+    """A frame that is being restored, and how many may be at a time."""
+
+    ticket: Ticket
+    in_flight: int
 
 
 class Derainer:
@@ -148,10 +157,10 @@ class Derainer:
 
         A recurrent network remembers those before, but not those before a cut or of another size.
         """
-        restore = self._following(None)
+        begin = self._following(None)
         for pixels in pictures:
             check_pixels("pixels", pixels)
-            restored = restore(Frame(pixels, None, Fraction(1)))
+            restored = rgb_of(begin(Frame(pixels, None, Fraction(1))).ticket.wait())
             yield pixels.copy() if restored is pixels else restored
 
     def video(
@@ -169,26 +178,33 @@ class Derainer:
         return self._frames(FileSource(path, start, duration, as_progressive))
 
     def _frames(self, source: FileSource) -> Iterator[Frame]:
-        restore = self._following(source.info.average_rate)
+        begin = self._following(source.info.average_rate)
+        flying: deque[tuple[Frame, Ticket]] = deque()
         with source:
             for frame in source:
-                yield replace(frame, pixels=restore(frame))
+                begun = begin(frame)
+                flying.append((frame, begun.ticket))
+                while len(flying) >= begun.in_flight:
+                    yield _landed(*flying.popleft())
+            while flying:
+                yield _landed(*flying.popleft())
 
-    def _following(self, rate: Fraction | None) -> Callable[[Frame], Pixels]:
-        """Restores the colours of frames of one source, one after another, `rate` a second."""
+    def _following(self, rate: Fraction | None) -> Callable[[Frame], Begun]:
+        """Begins to restore frames of one source, one after another, `rate` a second."""
         followers: dict[str, Restorer | Bypass] = {}
         continuity = Continuity()
 
-        def restore(frame: Frame) -> Pixels:
+        def begin(frame: Frame) -> Begun:
             dtype = frame.pixels.dtype.name
             self._restorer(dtype)  # which raises once this derainer is closed
             if dtype not in followers:
                 followers[dtype] = self._follower(dtype, rate)
             if continuity.broken_at(frame):
                 followers[dtype].reset()
-            return rgb_of(followers[dtype](frame.pixels))
+            follower = followers[dtype]
+            return Begun(follower.start(frame.pixels), follower.in_flight)
 
-        return restore
+        return begin
 
     def _follower(self, dtype: str, rate: Fraction | None) -> Restorer | Bypass:
         """What restores frames of `dtype` that follow one another."""
@@ -230,6 +246,11 @@ class Derainer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _landed(frame: Frame, ticket: Ticket) -> Frame:
+    """The frame, restored."""
+    return replace(frame, pixels=rgb_of(ticket.wait()))
 
 
 def check_pace(rate: float | Fraction | None, size: tuple[int, int] | None) -> Pace | None:

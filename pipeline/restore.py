@@ -111,7 +111,8 @@ class Restorer:
         waited for last. `pixels` stay as they are until then.
         """
         self._prepare(pixels)
-        start = self._memory.starter() if self._plan.whole and self.strength else None
+        flies = self._flier is not None and self._plan.whole and self.strength
+        start = self._memory.starter() if flies else None
         if start is None:
             return self._at_once(pixels)
         try:

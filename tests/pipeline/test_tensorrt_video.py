@@ -15,6 +15,8 @@ import trt_run_fake
 from trt_run_fake import IExecutionContext, Package
 
 from derain.engines.engine import EngineOptions
+from derain.engines.trt_shapes import FLIGHT
+from derain.pipeline import Derainer
 from derain.pipeline.frame import Frame
 from derain.pipeline.job import VideoJob, derain_video
 from derain.pipeline.sources.file import FileSource
@@ -80,6 +82,27 @@ def test_a_video_with_frames_in_flight_equals_the_cpus(package: Package, rainy: 
     uploads = sum(what == "upload" for what, _ in package.device.told)
     assert uploads < FRAMES
     assert package.broken == "" and not package.device.given
+
+
+def test_python_has_frames_of_a_video_in_flight_and_those_of_a_sequence_at_once(
+    package: Package, rainy: Path
+) -> None:
+    """Whoever makes the pictures of a sequence may wait for what became of the one before."""
+    model = onnx_models.mapped(rainy.parent, kernel=1)
+    cache = rainy.parent / "cache"
+    with (
+        Derainer(model, backend="tensorrt", precision="fp32", cache_dir=cache) as derainer,
+        Derainer(model, backend="onnxruntime") as cpu,
+    ):
+        right = [frame.pixels for frame in cpu.video(rainy)]
+        sequence = derainer.sequence(scene(number, 64, 48) for number in range(FRAMES))
+        one_by_one = list(sequence)
+        assert package.count("create_execution_context") == 1
+        mine = list(derainer.video(rainy))
+        assert package.count("create_execution_context") == FLIGHT
+    for found in ([frame.pixels for frame in mine], one_by_one):
+        assert np.abs(np.stack(found).astype(int) - np.stack(right)).max() <= 1
+    assert [frame.pts for frame in mine] == list(range(0, 40 * FRAMES, 40))
 
 
 @pytest.mark.usefixtures("decoded_ahead")

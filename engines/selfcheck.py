@@ -1,6 +1,7 @@
 """Whether a compiled network computes what it should: probe frames through it and through a reference."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from derain.engines.quality import psnr
 
 STEPS = 3
 """Frames in a row that a recurrent network gets of each probe."""
+LEVELS = 255.0
 MOVED = 3
 """Pixels that a probe moves to the right from one frame to the next."""
 
@@ -25,22 +27,27 @@ def check(engine: Engine, reference: Engine, shape: tuple[int, int, int], dtype:
     """
     count, height, width = shape
     frames = probes(height, width, dtype)
-    found = [_probe(engine, reference, name, frame, count) for name, frame in frames.items()]
+    found: list[Figures] = []
+    for name, frame in frames.items():
+        found += _probe(engine, reference, name, frame, count)
     found += _tiles(engine, reference, shape, dtype)
     told = f"{reference.backend} {reference.precision}"
     return Parity(told, BARS[engine.precision], (height, width), tuple(found))
 
 
-def _probe(engine: Engine, reference: Engine, name: str, frame: Pixels, count: int) -> Figures:
-    """The least PSNR and the greatest error of all that both give for `count` moving copies of `frame`."""
+def _probe(engine: Engine, reference: Engine, name: str, frame: Pixels, count: int) -> list[Figures]:
+    """Of all that both give for `count` moving copies of `frame`: the least PSNR, the greatest error."""
     steps = STEPS if reference.states else 1
     batches = [_batch(frame, count, step) for step in range(steps)]
     both = zip(_restored(engine, batches), _restored(reference, batches), strict=True)
-    found = [
-        _figures(name, mine, right) for pair, twin in both for mine, right in zip(pair, twin, strict=True)
-    ]
-    near = [figures.psnr for figures in found if figures.psnr is not None]
-    return Figures(name, min(near, default=None), max(figures.error for figures in found))
+    found = [{kind: _figures(name, kind, mine[kind], twin[kind]) for kind in twin} for mine, twin in both]
+    return [_worst([step[kind] for step in found]) for kind in found[0]]
+
+
+def _worst(steps: Sequence[Figures]) -> Figures:
+    """Of figures of one kind."""
+    near = [figures.psnr for figures in steps if figures.psnr is not None]
+    return replace(steps[0], psnr=min(near, default=None), error=max(figures.error for figures in steps))
 
 
 def _batch(frame: Pixels, count: int, step: int) -> Pixels:
@@ -48,15 +55,16 @@ def _batch(frame: Pixels, count: int, step: int) -> Pixels:
     return np.stack([np.roll(frame, MOVED * (step + number), axis=1) for number in range(count)])
 
 
-def _restored(engine: Engine, batches: Sequence[Pixels]) -> Iterator[tuple[Pixels | Scores, ...]]:
-    """For each batch the pixels and, where the engine gives them, the scores; it remembers those before."""
+def _restored(engine: Engine, batches: Sequence[Pixels]) -> Iterator[dict[str, Pixels | Scores]]:
+    """For each batch the pixels and, where the engine gives them, maps and scores; it remembers those
+    before."""
     states = _no_states(engine, batches[0])
     for batch in batches:
-        if engine.gives_scores:
-            scores = _room_for_scores(engine, batch)
-            yield engine.infer(batch, states=states, scores=scores), scores
-        else:
-            yield (engine.infer(batch, states=states),)
+        scores = _room_for_scores(engine, batch) if engine.gives_scores else None
+        given = engine.infer(batch, states=states, scores=scores)
+        kinds: dict[str, Pixels | Scores] = {"pixels": given[..., :3]}
+        kinds |= {"maps": given[..., 3:]} if engine.channels > 3 else {}
+        yield kinds if scores is None else kinds | {"scores": scores}
         states = [(written, read) for read, written in states]
 
 
@@ -71,12 +79,14 @@ def _room_for_scores(engine: Engine, batch: Pixels) -> Scores:
     return np.zeros((count, height // scale, width // scale), np.float32)
 
 
-def _figures(name: str, found: Pixels | Scores, right: Pixels | Scores) -> Figures:
-    """Of pixels or of scores, which are in 0..1."""
-    peak = 1 if found.dtype == np.float32 else 2 ** (8 * found.itemsize) - 1
+def _figures(name: str, kind: str, found: Pixels | Scores, right: Pixels | Scores) -> Figures:
+    """Of pixels, maps or scores, which are in 0..1."""
+    if not np.isfinite(found).all():
+        return Figures(name, 0.0, LEVELS, kind)
+    peak = 1 if kind == "scores" else 2 ** (8 * found.itemsize) - 1
     near = psnr(found, right, peak)
-    error = np.abs(found.astype(np.float64) - right).max() * 255 / peak
-    return Figures(name, None if near == float("inf") else near, round(float(error), 3))
+    error = np.abs(found.astype(np.float64) - right).max() * LEVELS / peak
+    return Figures(name, None if near == float("inf") else near, round(float(error), 3), kind)
 
 
 def _tiles(engine: Engine, reference: Engine, shape: tuple[int, int, int], dtype: str) -> list[Figures]:
@@ -91,7 +101,7 @@ def _tiles(engine: Engine, reference: Engine, shape: tuple[int, int, int], dtype
     frame = probes(height, 2 * (width - margin), dtype)["rain"]
     halves = [_alone(engine, part, count) for part in (frame[:, :width], frame[:, -width:])]
     tiled = np.concatenate([halves[0][:, : width - margin], halves[1][:, margin:]], axis=1)
-    return [_figures(TILES, tiled, _alone(reference, frame, 1))]
+    return [_figures(TILES, "pixels", tiled, _alone(reference, frame, 1))]
 
 
 def width_for_tiles(card: ModelCard) -> int:
@@ -105,8 +115,8 @@ def _margin(card: ModelCard) -> int:
 
 
 def _alone(engine: Engine, frame: Pixels, count: int) -> Pixels:
-    """One frame restored, in a batch of `count` like it."""
+    """One frame's pixels, restored in a batch of `count` like it."""
     batch = np.stack([frame] * count)
-    for pixels, *_ in _restored(engine, [batch]):
-        first: Pixels = pixels[0]
-    return first
+    (kinds,) = _restored(engine, [batch])
+    pixels: Pixels = kinds["pixels"][0]
+    return pixels

@@ -77,7 +77,7 @@ def _nearness(manifest: Manifest) -> str:
     if parity is None:
         return "not checked yet"
     if not parity.passed:
-        return f"below its bar: {parity.worst.told()}"
+        return f"below its bar: {parity.failures[0]}"
     worst = parity.worst.psnr
     return "no difference to fp32" if worst is None else f"{worst:.1f} dB at worst"
 

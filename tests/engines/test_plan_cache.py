@@ -50,7 +50,8 @@ def test_the_manifest_tells_what_the_plan_hangs_on(cache: Cache) -> None:
     }
     assert (written["size"], written["details"]) == (400, {"layers": 3})
     assert written["built"].endswith("+00:00")
-    assert written["parity"]["figures"][1] == {"probe": "rain", "psnr": 51.5, "error": 1.0}
+    rain = {"probe": "rain", "psnr": 51.5, "error": 1.0, "of": "pixels"}
+    assert written["parity"]["figures"][1] == rain
     assert cache.obtain().manifest.parity == PARITY
 
 

@@ -12,8 +12,10 @@ from fake_engine import FakeEngine
 from slow_builder import KEY, Cache, PlanEngine, SlowBuilder, reference
 
 from derain.engines.card import Tiling
-from derain.engines.engine import Engine, EngineOptions, Pixels
+from derain.engines.engine import Engine, EngineOptions, Pixels, Scores, States
 from derain.engines.errors import DerainError
+from derain.engines.modelfile import open_model
+from derain.engines.onnxruntime import OnnxRuntimeEngine
 from derain.engines.parity import BARS, TILES, UP, Figures, Parity
 from derain.engines.plans.ladder import near_enough
 from derain.engines.plans.store import StoredPlan
@@ -191,19 +193,53 @@ def no_memory(engine: Engine, batch: Pixels) -> list[tuple[Any, Any]]:
     return [(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for shape in shapes]
 
 
-def test_attention_maps_and_scores_count(
-    tmp_path: Path, network: Callable[..., tuple[Engine, Engine]]
+class Twisted(OnnxRuntimeEngine):
+    """Restores as it should; what it says of rain goes through `twist`."""
+
+    def __init__(self, path: Path, options: EngineOptions, twist: Callable[[Any], Any]) -> None:
+        super().__init__(open_model(path), options)
+        self.precision, self.twist = "int8", twist
+
+    def _run(self, batch: Pixels, out: Pixels, states: States, scores: Scores | None) -> None:
+        super()._run(batch, out, states, scores)
+        assert scores is not None
+        out[..., 3:] = self.twist(out[..., 3:] / 255) * 255
+        scores[...] = self.twist(scores)
+
+
+@pytest.mark.parametrize(
+    ("twist", "passed"),
+    [
+        (lambda maps: maps, True),
+        (lambda maps: maps * 0.7, True),  # as rough as those of INT8 networks are
+        (lambda maps: 1 - maps, False),
+        (lambda maps: maps * 0, False),
+    ],
+)
+def test_maps_and_scores_count_apart_from_the_pixels(
+    tmp_path: Path, twist: Callable[[Any], Any], passed: bool
 ) -> None:
-    (tmp_path / "other").mkdir()
+    path = onnx_models.mapped(tmp_path)
     options = replace(OPTIONS, attention=True, scores=True)
-    path, other = onnx_models.mapped(tmp_path), onnx_models.mapped(tmp_path / "other", kernel=1)
-    one, twin = network(path, path, options)
-    assert check(one, twin, SHAPE).passed
-    different, _ = network(other, other, options)
-    parity = check(different, one, SHAPE)
-    assert not parity.passed, "the colours are the same, and the maps are not"
-    scores_only = network(path, other, replace(OPTIONS, scores=True))
-    assert not check(*scores_only, SHAPE).passed
+    with Twisted(path, options, twist) as engine, reference(path, options) as exact:
+        parity = check(engine, exact, SHAPE)
+    assert parity.passed is passed
+    assert parity.worst.psnr is None, "the pixels are the same"
+    kinds = [(one.probe, one.of) for one in parity.figures]
+    assert kinds[:3] == [("flat", "pixels"), ("flat", "maps"), ("flat", "scores")]
+    if not passed:
+        assert any(text.startswith("photo (scores) ") for text in parity.failures)
+        assert parity.failures[0].endswith(", where 13 dB are asked for")
+
+
+def test_scores_that_are_no_numbers_are_found(cache: Cache, tmp_path: Path) -> None:
+    path = onnx_models.mapped(tmp_path)
+    options = replace(OPTIONS, scores=True)
+    with Twisted(path, options, lambda scores: scores * np.nan) as engine, reference(path, options) as exact:
+        parity = check(engine, exact, SHAPE)
+    assert "flat (scores) 0.0 dB, greatest error 255, where 13 dB are asked for" in parity.failures
+    assert cache.obtain(check=lambda stored: parity).manifest.parity == parity
+    assert cache.obtain().manifest.parity == parity, "such figures can be kept"
 
 
 def test_a_precision_below_its_bar_gives_way_to_the_next(cache: Cache, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_inspect_tells_which_bar_was_missed(cache: Cache, capsys: pytest.Capture
     cache.obtain(check=lambda stored: bad)
     missed = "rain 31.0 dB, greatest error 17"
     assert f"  passed: {missed}, where 45 dB are asked for\n" in answer(capsys, "inspect", NAME)
-    assert answer(capsys, "list").endswith(f"below its bar: {missed}\n")
+    assert answer(capsys, "list").endswith(f"below its bar: {missed}, where 45 dB are asked for\n")
 
 
 @pytest.mark.parametrize("name", ["", "xyz", NAME[:3], "0000000"])

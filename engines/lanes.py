@@ -5,9 +5,8 @@ streams work on three batches at a time. A batch goes up while the one before it
 before that comes down.
 """
 
-import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,17 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from derain.engines.build import Shape
-from derain.engines.device.seam import Buffer, Device, Graph, HostArray, Stream
+from derain.engines.device.seam import Buffer, Device, HostArray, Stream
 from derain.engines.edges import PIXELS_IN, PIXELS_OUT
 from derain.engines.engine import Pixels, Scores, State, States
 from derain.engines.errors import DerainError
 from derain.engines.maps import SCORES
-from derain.engines.trt_context import Context, Shapes
-
-MOST_GRAPHS = 4
-"""That a lane keeps, each for other addresses of states."""
-
-log = logging.getLogger(__name__)
+from derain.engines.trt_context import Repeated, Shapes
 
 
 class StateEnd(NamedTuple):
@@ -115,17 +109,15 @@ class Ways:
 class Lane:
     """Room for one batch of a layout. `begin` and `finish` take turns. Raises DeviceMemoryError.
 
-    `graphs`: whether what the network does is captured, and launched as one from the third batch on.
+    `work`: what the network does, for this lane alone; it is closed with it.
     """
 
-    def __init__(self, ways: Ways, layout: Layout, context: Context, graphs: bool) -> None:
-        self._ways, self._layout, self._context, self._graphs_wanted = ways, layout, context, graphs
-        self._graphs: dict[tuple[int, ...], Graph] = {}
-        self._seen: set[tuple[int, ...]] = set()
+    def __init__(self, ways: Ways, layout: Layout, work: Repeated) -> None:
+        self._ways, self._layout, self._work = ways, layout, work
         with ExitStack() as stack:
-            stack.callback(context.close)
             self._make_room(stack)
-            stack.callback(self._drop_graphs)
+            stack.callback(work.close)
+            stack.callback(ways.settle)
             self._stack = stack.pop_all()
 
     def _make_room(self, stack: ExitStack) -> None:
@@ -216,41 +208,7 @@ class Lane:
         addresses = {name: buffer.pointer for name, buffer in self._buffers.items()}
         for state, (read, written) in zip(self._layout.states, held, strict=True):
             addresses |= {state.taken: read.pointer, state.given: written.pointer}
-        key = tuple(addresses.values())
-        if self._graphs_wanted and key in self._seen and key not in self._graphs:
-            self._capture(addresses, key)
-        if key in self._graphs:
-            self._graphs[key].launch(self._ways.through)
-        else:
-            self._execute(addresses)
-            self._seen.add(key)
-
-    def _execute(self, addresses: Mapping[str, int]) -> None:
-        self._context.bind(addresses)
-        self._context.execute(self._ways.through)
-
-    def _capture(self, addresses: Mapping[str, int], key: tuple[int, ...]) -> None:
-        """Makes a graph of what has run once for these addresses; where that fails, none is tried again."""
-        if len(self._graphs) >= MOST_GRAPHS:
-            self._drop_graphs()
-        through = self._ways.through
-        try:
-            through.begin_capture()
-            try:
-                self._execute(addresses)
-            except DerainError:
-                through.end_capture().close()
-                raise
-            self._graphs[key] = through.end_capture()
-        except DerainError as error:
-            self._graphs_wanted = False
-            log.warning("the network runs without a CUDA graph: %s", error)
-
-    def _drop_graphs(self) -> None:
-        self._ways.settle()  # one that is at work must not be closed
-        for graph in self._graphs.values():
-            graph.close()
-        self._graphs.clear()
+        self._work.run(addresses, self._ways.through)
 
 
 class HeldOnDevice:

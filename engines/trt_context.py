@@ -9,7 +9,7 @@ from typing import Any
 
 from derain.engines.base import one_line
 from derain.engines.build import End, Shape, check_engine
-from derain.engines.device.seam import Buffer, DeviceMemoryError, Stream
+from derain.engines.device.seam import Buffer, DeviceMemoryError, Graph, Stream
 from derain.engines.edges import PIXELS_IN
 from derain.engines.errors import DerainError
 from derain.engines.trt import Runtime
@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Of a network's inputs or outputs, by name, as the runtime has them."""
+
+MOST_GRAPHS = 4
+"""Of one context, each for other addresses."""
 
 _NO_ROOM = re.compile(r"out.?of.?memory|insufficient memory|memory ?allocation|bad_alloc", re.IGNORECASE)
 _OLD_DRIVER = re.compile(r"driver version is insufficient|insufficient ?driver|error:? ?35\b", re.IGNORECASE)
@@ -161,3 +164,55 @@ class Context:
     def close(self) -> None:
         """Lets the runtime's own go."""
         self._made = None
+
+
+class Repeated:
+    """A context's work, which it closes. With `graphs` it is captured when addresses come for the second
+    time, and launched as one from then on."""
+
+    def __init__(self, context: Context, graphs: bool) -> None:
+        self._context, self._wanted = context, graphs
+        self._graphs: dict[tuple[int, ...], Graph] = {}
+        self._seen: set[tuple[int, ...]] = set()
+
+    def run(self, addresses: Mapping[str, int], stream: Stream) -> None:
+        """Puts the work into `stream`. Raises DerainError, DeviceMemoryError."""
+        key = tuple(addresses.values())
+        if self._wanted and key in self._seen and key not in self._graphs:
+            self._capture(addresses, key, stream)
+        if key in self._graphs:
+            self._graphs[key].launch(stream)
+        else:
+            self._execute(addresses, stream)
+            self._seen.add(key)
+
+    def close(self) -> None:
+        """Lets graphs and context go; nothing of it is at work."""
+        self._drop_graphs()
+        self._context.close()
+
+    def _execute(self, addresses: Mapping[str, int], stream: Stream) -> None:
+        self._context.bind(addresses)
+        self._context.execute(stream)
+
+    def _capture(self, addresses: Mapping[str, int], key: tuple[int, ...], stream: Stream) -> None:
+        """Makes a graph of what has run once for these addresses; where that fails, none is tried again."""
+        try:
+            if len(self._graphs) >= MOST_GRAPHS:
+                stream.synchronize()
+                self._drop_graphs()
+            stream.begin_capture()
+            try:
+                self._execute(addresses, stream)
+            except DerainError:
+                stream.end_capture().close()
+                raise
+            self._graphs[key] = stream.end_capture()
+        except DerainError as error:
+            self._wanted = False
+            log.warning("the network runs without a CUDA graph: %s", error)
+
+    def _drop_graphs(self) -> None:
+        for graph in self._graphs.values():
+            graph.close()
+        self._graphs.clear()

@@ -14,12 +14,15 @@ from derain.engines.engine import Pixels, Scores, States
 from derain.engines.errors import DerainError
 from derain.engines.lanes import Lane, Layout, Ways, allocated
 from derain.engines.maps import SCORES
-from derain.engines.trt_context import LoadedPlan
+from derain.engines.trt_context import LoadedPlan, Repeated
 
 FLIGHT = 3
 """Batches in flight: one goes up, one is computed, one comes down."""
 KEPT_SHAPES = 4
 """Shapes that stay ready, the last ones used."""
+
+KEPT_ADDRESSES = 8
+"""Of batches that lie on the device: so many may be on their way there at a time."""
 
 T = TypeVar("T")
 
@@ -56,37 +59,61 @@ class Landing:
 class Direct:
     """A plan made ready for batches that lie on the device, in streams of whoever has them there.
 
-    They work in the same scratch memory, so each begins after the one before it. Raises DeviceMemoryError.
+    They work in the same scratch memory, so each begins after the one before it. What comes to the same
+    addresses again has a context of its own, and a graph. Raises DeviceMemoryError.
     """
 
     def __init__(self, ways: Ways, plan: LoadedPlan, profile: int, layout: Layout) -> None:
-        self._layout = layout
+        self._ways, self._plan, self._profile, self._layout = ways, plan, profile, layout
+        self._works: OrderedDict[tuple[int, ...], Repeated] = OrderedDict()
+        self._scratch: Buffer | None = None
+        self._scores: dict[str, int] = {}
         with ExitStack() as stack:
-            self._context = plan.context(profile, layout.inputs(), layout.outputs(), ways.through)
-            stack.callback(self._context.close)
-            self._context.lend(allocated(ways.device, max(1, self._context.scratch), stack))
-            self._scores: dict[str, int] = {}
             if layout.scores is not None:
                 buffer = allocated(ways.device, 4 * math.prod(layout.scores), stack)
                 self._scores[SCORES] = buffer.pointer
             self._last = ways.device.event()
             stack.callback(self._last.close)
-            ways.through.record(self._last)
             self._stack = stack.pop_all()
 
     def enqueue(self, rainy: Buffer, restored: Buffer, stream: Stream, scores: Buffer | None = None) -> None:
         """Puts the work on a batch into `stream`. `scores`: where they are wanted."""
-        stream.wait(self._last)
         given = self._scores if scores is None else {SCORES: scores.pointer}
-        self._context.bind({PIXELS_IN: rainy.pointer, PIXELS_OUT: restored.pointer, **given})
-        self._context.execute(stream)
+        addresses = {PIXELS_IN: rainy.pointer, PIXELS_OUT: restored.pointer, **given}
+        work = self._work(tuple(addresses.values()))
+        stream.wait(self._last)
+        work.run(addresses, stream)
         stream.record(self._last)
 
     def close(self) -> None:
         """Gives everything back, once the last batch is done or has failed."""
         with suppress(DerainError):
             self._last.synchronize()
+        while self._works:
+            self._works.popitem()[1].close()
         self._stack.close()
+
+    def _work(self, key: tuple[int, ...]) -> Repeated:
+        work = self._works.pop(key, None)
+        if work is None:
+            if len(self._works) >= KEPT_ADDRESSES:
+                self._last.synchronize()
+                self._works.popitem(last=False)[1].close()
+            work = self._one_more()
+        self._works[key] = work
+        return work
+
+    def _one_more(self) -> Repeated:
+        ways, layout = self._ways, self._layout
+        context = self._plan.context(self._profile, layout.inputs(), layout.outputs(), ways.through)
+        with ExitStack() as stack:
+            stack.callback(context.close)
+            if self._scratch is None:
+                self._scratch = allocated(ways.device, max(1, context.scratch), self._stack)
+            context.lend(self._scratch)
+            ways.through.synchronize()  # where its profile is set
+            stack.pop_all()
+        return Repeated(context, ways.device.graphs and not self._plan.own_graphs)
 
 
 class Shaped:
@@ -114,7 +141,8 @@ class Shaped:
             stack.callback(context.close)
             scratch = self._scratch or allocated(ways.device, max(1, context.scratch), stack)
             context.lend(scratch)
-            lane = Lane(ways, layout, context, ways.device.graphs and not self._plan.own_graphs)
+            work = Repeated(context, ways.device.graphs and not self._plan.own_graphs)
+            lane = Lane(ways, layout, work)
             stack.callback(lane.close)
             self._stack.push(stack.pop_all())
         self._scratch = scratch

@@ -13,11 +13,12 @@ from trt_run_fake import FakeGpu, Graphs, Specialization
 from trt_surface import RTX_ONLY, VERSIONS, missing, surface, used_of_the_package
 
 from derain.engines import trt_context
+from derain.engines.device.seam import Buffer
 from derain.engines.engine import Pixels
 from derain.engines.errors import DerainError
 from derain.engines.flight import Holder, InFlight
 from derain.engines.on_device import OnDevice
-from derain.engines.trt_shapes import FLIGHT
+from derain.engines.trt_shapes import FLIGHT, KEPT_ADDRESSES
 from derain.pipeline.restore import Restorer
 
 
@@ -188,6 +189,28 @@ def test_batches_that_lie_on_the_card_are_restored_there(machine: Machine, tmp_p
     recurrent = machine.opened(onnx_models.recurrent(tmp_path))
     with pytest.raises(DerainError, match="remembers frames"):
         recurrent.enqueue(rainy, restored, (2, 8, 12), stream)
+
+
+def test_what_comes_to_the_same_addresses_again_is_launched_as_a_graph(full: Machine, tmp_path: Path) -> None:
+    """Two pairs of buffers in turns, and then more than are kept."""
+    engine = full.opened(onnx_models.identity(tmp_path))
+    gpu, stream = engine.device, engine.device.stream()
+
+    def restored(rainy: Buffer, out: Buffer, seed: int) -> bool:
+        batch = noise((1, 4, 4, 3), seed=seed)
+        found = np.zeros_like(batch)
+        gpu.upload(batch, rainy, stream)
+        engine.enqueue(rainy, out, (1, 4, 4), stream)
+        gpu.download(out, found, stream)
+        stream.synchronize()
+        return np.array_equal(found, batch)
+
+    pairs = [(gpu.allocate(48), gpu.allocate(48)) for _ in range(KEPT_ADDRESSES + 2)]
+    assert all(restored(*pairs[turn % 2], turn) for turn in range(8))
+    captured = [call[3] for call in full.package.calls if call[0] == "execute_async_v3"]
+    assert captured == [False, False, True, True]
+    assert all(restored(*pair, seed) for seed in range(2) for pair in pairs)
+    engine.close()
 
 
 RUNNING = (

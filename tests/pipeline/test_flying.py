@@ -18,6 +18,7 @@ from derain.engines.registry import open_engine
 from derain.pipeline.bypass import SETTLE, Bypass, Watch
 from derain.pipeline.restore import Restorer
 from derain.pipeline.runner import Output, run
+from derain.pipeline.speeds import TIMED, measure
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +159,12 @@ def test_a_live_frame_does_not_wait_for_the_next() -> None:
     sink = FakeSink(lambda number: written.release())
     run(FakeSource(5, before), Restorer(FlyingEngine(FakeEngine())), [Output(sink)])
     assert len(sink.frames) == 5
+
+
+def test_the_speed_of_such_an_engine_is_that_of_frames_in_flight() -> None:
+    engine = FlyingEngine(FakeEngine())
+    measure(Restorer(engine), noise(1)[0], 1e9)
+    assert engine.peak == 3 and engine.begun == TIMED + 6 and not engine.flying
 
 
 def failing(number: int) -> Callable[[int], None]:

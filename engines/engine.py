@@ -36,7 +36,6 @@ class EngineOptions:
     `attention`: the network's attention maps come as further channels of what it restores.
     `scores`: each call also tells how much rain there is where, see `Engine.infer`; next to nothing in time.
     `keep`: names of attention maps on the network's card, whose rain stays in the picture.
-    `inductor`: torch_cuda compiles with torch's inductor, which takes up to minutes; others take no notice.
     Raises UsageError for a number of threads below 1.
     """
 
@@ -48,7 +47,6 @@ class EngineOptions:
     attention: bool = False
     scores: bool = False
     keep: tuple[str, ...] = ()
-    inductor: bool = False
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:

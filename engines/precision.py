@@ -7,7 +7,10 @@ from derain.engines import machine, models
 from derain.engines.errors import UsageError
 from derain.engines.modelfile import ModelFile, open_model
 
-IN_FP16 = ("tensorrt", "tensorrt_rtx", "torch_cuda", "onnxruntime-cuda", "onnxruntime-tensorrt")
+IN_FP16 = (
+    *("tensorrt", "tensorrt_rtx", "torch_cuda", "torch_inductor"),
+    *("onnxruntime-cuda", "onnxruntime-tensorrt"),
+)
 """Backends that take fp16 by themselves, and 8 bits where they are asked for."""
 FAST_IN_INT8 = ("openvino",)
 """Backends that INT8 is faster with; ONNX Runtime runs it on CPUs, slower than fp32."""

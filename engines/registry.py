@@ -68,6 +68,7 @@ BACKENDS: tuple[Backend, ...] = (
     Backend(
         "onnxruntime", "derain.engines.onnxruntime", "OnnxRuntimeEngine", ("onnxruntime", "onnxruntime-gpu")
     ),
+    Backend("torch_inductor", "derain.engines.torch_cuda", "compiled", ("torch",), nvidia=True, by_name=True),
     Backend("onnxruntime-tensorrt", _BY_TENSORRT, "opened", ("onnxruntime-gpu",), nvidia=True, by_name=True),
 )
 """In the order in which "auto" tries them: the fastest first; then those that are asked for by name."""

@@ -84,10 +84,22 @@ def opened(model: ModelFile, options: EngineOptions, device: str = "cuda") -> "T
     )
 
 
+def compiled(model: ModelFile, options: EngineOptions, device: str = "cuda") -> "InductorEngine":
+    """The engine of the registry for `torch_inductor`; of its precision the same holds."""
+    return in_halves(
+        model,
+        options,
+        lambda chosen: InductorEngine(model, chosen, device),
+        lambda chosen: TorchEngine(model, chosen, device, graphs=False),
+    )
+
+
 class TorchEngine(GraphEngine):
     """Each shape is captured when it first comes; see `flight` for `start` and `hold`."""
 
     backend = "torch_cuda"
+    inductor = False
+    """Whether torch's inductor compiles the network for each shape, which takes up to minutes."""
 
     def __init__(
         self, model: ModelFile, options: EngineOptions, device: str = "cuda", graphs: bool = True
@@ -105,7 +117,6 @@ class TorchEngine(GraphEngine):
         self._types = {
             end.name: dtype_of(self._torch, end.type.tensor_type.elem_type) for end in graph.graph.input
         }
-        self._inductor = options.inductor
         self._captures = graphs and self._device.type == "cuda"
         self._streams = Streams(self._torch) if self._captures else None
         self._shapes: OrderedDict[tuple[int, ...], Eager | Captured] = OrderedDict()
@@ -189,8 +200,8 @@ class TorchEngine(GraphEngine):
             for name, size in zip(self._network.takes, sizes, strict=True)
         ]
         if self._streams is None:
-            return Eager(self._torch, self._network, inputs, self._inductor)
-        return Captured(self._torch, self._network, inputs, self._streams, self._inductor)
+            return Eager(self._torch, self._network, inputs, self.inductor)
+        return Captured(self._torch, self._network, inputs, self._streams, self.inductor)
 
     def _with_room(self, make: Callable[[], Eager | Captured]) -> Eager | Captured:
         """What `make` gives; where memory runs short, once more without the other shapes."""
@@ -239,6 +250,13 @@ class TorchEngine(GraphEngine):
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             told = f"{self.backend} failed {doing} with the model {self.card.name!r}"
             raise failure(error, told) from error
+
+
+class InductorEngine(TorchEngine):
+    """With kernels that torch's inductor makes of several operators at a time."""
+
+    backend = "torch_inductor"
+    inductor = True
 
 
 class TorchTicket:

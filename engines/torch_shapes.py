@@ -1,6 +1,7 @@
 """A graph made ready for batches of one shape: run as it is, or captured as a CUDA graph to launch again."""
 
 import importlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -215,9 +216,11 @@ def prepared(
 def compiled(torch: Torch, fitted: Fitted, inputs: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
     """The calls traced to one graph of torch's, and that compiled; takes from seconds to minutes."""
     tracer = importlib.import_module("torch.fx.experimental.proxy_tensor")
-    traced = tracer.make_fx(fitted.__call__)(*inputs)
-    faster: Callable[..., Sequence[Tensor]] = torch.compile(traced, fullgraph=True, dynamic=False)
-    faster(*inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of what it does itself
+        traced = tracer.make_fx(fitted.__call__)(*inputs)
+        faster: Callable[..., Sequence[Tensor]] = torch.compile(traced, fullgraph=True, dynamic=False)
+        faster(*inputs)
     return faster
 
 

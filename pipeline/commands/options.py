@@ -80,7 +80,9 @@ network_options = together(
     click.option(
         "--model", default="auto", metavar="NAME|FILE", help="auto, a shipped network or a .onnx file."
     ),
-    click.option("--backend", default="auto", metavar="NAME", help="auto, cpu, openvino or onnxruntime."),
+    click.option(
+        "--backend", default="auto", metavar="NAME", help="auto, cpu, or one of derain doctor's list."
+    ),
     click.option(
         "--precision", default="auto", metavar="NAME", help="auto, fp32, int8, or what the backend takes."
     ),

@@ -20,7 +20,7 @@ from derain.engines.errors import DerainError, MemoryShortError, UsageError
 from derain.engines.flight import Holder, InFlight
 from derain.engines.modelfile import open_model
 from derain.engines.registry import open_engine
-from derain.engines.torch_cuda import TorchEngine, opened
+from derain.engines.torch_cuda import InductorEngine, TorchEngine, opened
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHIPPED = [path.stem for path in models.shipped()]
@@ -232,11 +232,14 @@ def test_batches_come_in_the_order_of_their_starts(tmp_path: Path, device: str) 
 
 
 @pytest.mark.slow
-def test_inductor_gives_the_same(device: str) -> None:
-    path = models.find(SHIPPED[0])
+def test_inductor_gives_the_same(tmp_path: Path, device: str) -> None:
+    """On the CPU it takes its time: of a small network."""
+    path = models.find(SHIPPED[0]) if device == "cuda" else onnx_models.unshuffle(tmp_path, factor=4)
     side = 2 * open_model(path).card.multiple_of
     batch = noise((1, side, side, 3))
-    with on(device, path, inductor=True) as engine, on(device, path) as reference:
+    options = EngineOptions(precision="fp32")
+    with InductorEngine(open_model(path), options, device) as engine, on(device, path) as reference:
+        assert engine.backend == "torch_inductor"
         assert np.abs(engine.infer(batch).astype(int) - reference.infer(batch)).max() <= 1
 
 

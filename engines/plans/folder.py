@@ -10,7 +10,9 @@ from derain.engines import cache
 
 NAME = "plans"
 """In the cache."""
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_READING = os.O_RDONLY
+for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # of a pipe nobody is waited for; not all everywhere
+    _READING |= getattr(os, _name, 0)
 
 
 class UnsafeError(Exception):
@@ -74,7 +76,7 @@ def read(path: Path, most: int | None = None) -> bytes:
     Raises UnsafeError where it is a link, somebody else's or can't be read, FileNotFoundError.
     """
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | _NO_LINK | getattr(os, "O_BINARY", 0)), "rb") as file:
+        with os.fdopen(os.open(path, _READING), "rb") as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 raise UnsafeError(f"{path} is not a file")

@@ -6,6 +6,7 @@ import stat
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -128,3 +129,43 @@ def test_a_folder_that_others_may_write_into_is_closed(cache: Cache, monkeypatch
 
     monkeypatch.setattr(Path, "chmod", refused)
     used_without_being_kept(cache, f"others may write into {place}")
+
+
+def test_a_folder_that_can_not_be_made_is_told(cache: Cache) -> None:
+    cache.place.write_text("in the way")
+    used_without_being_kept(cache, f"{cache.place / folder.NAME} is not a folder")
+
+
+@POSIX
+def test_a_plan_of_somebody_else_is_built_anew(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder that is the user's own: somebody with more rights left it there."""
+    cache.obtain()
+    own, theirs = os.fstat, cache.plan.stat().st_ino
+
+    def fstat(number: int) -> Any:
+        facts = own(number)
+        return SimpleNamespace(st_mode=facts.st_mode, st_uid=12345) if facts.st_ino == theirs else facts
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    assert cache.obtain().data == cache.builder.data
+    assert cache.builder.builds == 2
+    assert f"{cache.plan} belongs to user 12345, not to you; it is built anew" in cache.told[1]
+
+
+@POSIX
+def test_what_is_no_file_is_built_anew(cache: Cache) -> None:
+    cache.obtain()
+    cache.manifest.unlink()
+    os.mkfifo(cache.manifest)
+    assert cache.obtain().data == cache.builder.data
+    assert "is not a file" in cache.told[1]
+
+
+def test_a_parity_that_can_not_be_kept_is_used_and_measured_again(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.obtain()
+    monkeypatch.setattr(folder, "write", no_room)
+    assert cache.obtain(check=lambda stored: PARITY).manifest.parity == PARITY
+    assert cache.told[-1].startswith("what was measured of the plan is not kept: ")
+    assert cache.obtain().manifest.parity is None

@@ -1,5 +1,6 @@
 """`derain engine` as a user or a wrapper runs it: what is kept, whether it is as it was built, and away."""
 
+import errno
 import json
 import os
 import sys
@@ -11,7 +12,7 @@ import pytest
 from slow_builder import KEY, PARITY, TARGET, Cache
 
 from derain.engines.parity import Figures
-from derain.engines.plans import aside
+from derain.engines.plans import aside, folder
 from derain.engines.plans.key import Target
 from derain.engines.plans.store import Store, StoredPlan
 from derain.pipeline.cli import run
@@ -217,3 +218,41 @@ def test_an_added_plan_for_another_card_is_kept_and_not_used(
     assert cache.obtain(key).manifest.key == key
     assert "it was built on NVIDIA Slow 1, and here is NVIDIA Slow 2" in cache.told[0]
     assert isinstance(Store.open(cache.place).find(KEY), StoredPlan)
+
+
+def test_nothing_is_removed_from_or_added_to_a_cache_that_can_only_be_read(
+    cache: Cache, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache.obtain(replace(KEY, network="snow"))
+    monkeypatch.setattr(folder, "against_writing", lambda place: f"{place} can't be written: Read-only")
+    assert run(["engine", "clean", "--all"]) == 1
+    assert "derain: nothing can be removed: " in capsys.readouterr().err
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert run(["engine", "add", str(elsewhere), "--trust"]) == 1
+    assert capsys.readouterr().err == f"derain: the plan {elsewhere} can't be kept: Read-only file system\n"
+    monkeypatch.setattr(folder, "against_writing", lambda place: "")
+    assert run(["engine", "clean", "--all"]) == 1
+    assert "can't be removed: Read-only file system\n" in capsys.readouterr().err
+
+
+def test_nothing_is_added_to_a_cache_that_is_not_ones_own(
+    cache: Cache, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache.place.mkdir(parents=True)
+    (cache.place / "plans").write_text("in the way")
+    assert run(["engine", "add", str(elsewhere), "--trust"]) == 1
+    assert f"can't be kept: {cache.place / 'plans'} is not a folder\n" in capsys.readouterr().err
+
+
+def test_inspect_tells_of_a_plan_that_is_not_used(three: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = three.store.path_of(replace(KEY, network="hail"))
+    told = answer(capsys, "inspect", broken.stem)
+    assert told.splitlines()[1] == "  not used: it is truncated: 99 of its 400 bytes are there"
+    broken.with_suffix(".json").write_text("{")
+    assert answer(capsys, "inspect", broken.stem).splitlines()[1:] == [
+        "  not used: its manifest can't be read: it is not JSON"
+    ]

@@ -13,8 +13,11 @@ from derain.engines.near import in_halves
 from derain.engines.onnxruntime import CPU, OnnxRuntimeEngine, Provider
 
 CUDA = "CUDAExecutionProvider"
-INSTALL = 'pip uninstall onnxruntime; pip install "onnxruntime-gpu[cuda,cudnn]"'
-"""The two packages share a folder, so that only one of them can be installed."""
+INSTALL = (
+    'pip install "derain[onnxruntime-gpu]", then pip uninstall -y onnxruntime, then '
+    "pip install --force-reinstall --no-deps onnxruntime-gpu"
+)
+"""The two packages share a folder, so that only one of them can be there."""
 
 
 def unavailable() -> str:
@@ -57,7 +60,7 @@ class OnnxRuntimeCudaEngine(OnnxRuntimeEngine):
             self.close()
             raise DerainError(
                 f"{self.backend} gave the network to {', '.join(running)} in place of {self.provider}, whose "
-                f"libraries do not load; {INSTALL} brings those it was built for"
+                f"libraries do not load; those it was built for come with derain[onnxruntime-gpu]"
             )
 
     def _graph(self, model: ModelFile, options: EngineOptions) -> onnx.ModelProto:

@@ -40,7 +40,7 @@ def unavailable() -> str:
     try:
         torch = runtime()
     except ModuleNotFoundError:
-        return "the package torch is not installed (pip install torch)"
+        return 'the package torch is not installed (pip install "derain[torch]")'
     except (ImportError, OSError) as error:
         return f"the package torch can't be loaded: {one_line(error)}"
     if torch.version.cuda is None:

@@ -72,6 +72,23 @@ def test_the_program_starts_without_torch() -> None:
     assert "derain video" in done.stdout
 
 
+def test_without_a_card_nothing_made_for_cards_is_imported() -> None:
+    """By the help, by the doctor, and by opening a network: they take from a tenth of a second to seconds."""
+    script = (
+        "import sys\n"
+        "from derain.engines import machine, models\n"
+        "machine.nvidia_gpus = lambda: ((), 'no NVIDIA driver')\n"
+        "from derain.engines.registry import open_engine\n"
+        "from derain.pipeline.cli import run\n"
+        "assert run(['--help']) == run(['doctor']) == 0\n"
+        "open_engine(models.in_order()[-1]).close()\n"
+        "for name in ('torch', 'tensorrt', 'tensorrt_rtx', 'tensorrt_rtx_bindings', 'cuda', 'pycuda'):\n"
+        "    assert name not in sys.modules, name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_command_that_needs_an_extra_says_which() -> None:
     script = (
         "import sys; sys.modules['torch'] = None\n"

@@ -1,7 +1,8 @@
-"""What every backend does alike; each test runs once a backend of the CPU."""
+"""What every backend does alike; each test runs once a backend."""
 
 from pathlib import Path
 
+import backends
 import numpy as np
 import onnx_models
 import pytest
@@ -15,9 +16,9 @@ from derain.engines.registry import ON_CPU, open_engine
 DTYPES = ("uint8", "uint16")
 
 
-@pytest.fixture(params=ON_CPU)
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=backends.ALL)
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    return backends.use(request.param, monkeypatch)
 
 
 def opened(path: Path, backend: str, dtype: str = "uint8") -> Engine:
@@ -213,7 +214,7 @@ def test_threads_are_taken(tmp_path: Path, backend: str) -> None:
 
 def test_unknown_options_are_named(tmp_path: Path, backend: str) -> None:
     path = onnx_models.identity(tmp_path)
-    with pytest.raises(UsageError, match=rf"{backend} can't run in precision 'fp4'.* takes auto, fp32"):
+    with pytest.raises(UsageError, match=rf"{backend} can't run in precision 'fp4'.* takes auto, .*fp32"):
         open_engine(path, EngineOptions(backend=backend, precision="fp4"))
     with pytest.raises(UsageError, match="dtype 'float32'; derain takes uint8 and uint16"):
         open_engine(path, EngineOptions(backend=backend, dtype="float32"))

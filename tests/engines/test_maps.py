@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import backends
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -16,14 +17,14 @@ from derain.engines.card import read_card
 from derain.engines.engine import EngineOptions, Pixels, Scores
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.modelfile import open_model
-from derain.engines.registry import ON_CPU, open_engine
+from derain.engines.registry import open_engine
 
 Floats = npt.NDArray[np.float64]
 
 
-@pytest.fixture(params=ON_CPU)
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=backends.ALL)
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    return backends.use(request.param, monkeypatch)
 
 
 def noise(shape: tuple[int, ...], dtype: str = "uint8", seed: int = 0) -> Pixels:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import backends
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -15,15 +16,15 @@ from derain.engines.card import StatePair
 from derain.engines.engine import Engine, EngineOptions, Pixels, State
 from derain.engines.errors import DerainError, UsageError
 from derain.engines.modelfile import StateSpec, open_model
-from derain.engines.registry import ON_CPU, open_engine
+from derain.engines.registry import open_engine
 
 Floats = npt.NDArray[np.float64]
 SHAPE = (2, 8, 12)
 
 
-@pytest.fixture(params=ON_CPU)
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=backends.ALL)
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    return backends.use(request.param, monkeypatch)
 
 
 def noise(dtype: str = "uint8", seed: int = 0) -> Pixels:

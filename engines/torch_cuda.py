@@ -144,34 +144,48 @@ class TorchEngine(GraphEngine):
         self._held.append(held)
         return held
 
+    def begin(
+        self,
+        batch: Pixels,
+        out: Pixels | None,
+        states: Sequence[tuple[Tensor, Tensor]],
+        scores: Scores | None,
+    ) -> "TorchTicket":
+        """`start` with states that are tensors on the device."""
+        batch, out, scores = self._checked(batch, out, None, scores)
+        return TorchTicket(self, self._begin(batch, out, states, scores), out)
+
     def wait_for(self, flight: Flight) -> None:
         """Until its results are written; raises DerainError where they can't be."""
         flight.settle()
         with self._told("restoring a batch"):
             flight.check()
 
-    def compute(
-        self,
-        batch: Pixels,
-        out: Pixels | None,
-        states: Sequence[tuple[Tensor, Tensor]],
-        scores: Scores | None,
-    ) -> Pixels:
-        """`infer` with states that are tensors on the device."""
-        batch, out, scores = self._checked(batch, out, None, scores)
-        self.wait_for(self._begin(batch, out, states, scores))
-        return out
-
     def to_host(self, tensors: Sequence[Tensor]) -> list[State]:
         """Copies of tensors on the device."""
-        with self._told("reading states"):
+        with self._told("reading states"), self._in_order():
             return [np.array(tensor.cpu().numpy()) for tensor in tensors]
 
     def to_device(self, states: Sequence[State], tensors: Sequence[Tensor]) -> None:
         """Fills tensors on the device."""
-        with self._told("writing states"):
+        with self._told("writing states"), self._in_order():
             for state, tensor in zip(states, tensors, strict=True):
                 tensor.copy_(self._torch.from_numpy(state))
+
+    def zero(self, tensors: Sequence[Tensor]) -> None:
+        """Fills tensors on the device with 0."""
+        with self._told("forgetting states"), self._in_order():
+            for tensor in tensors:
+                tensor.zero_()
+
+    @contextmanager
+    def _in_order(self) -> Iterator[None]:
+        """What is done now is done after what was begun, and before what is begun later."""
+        if self._streams is None:
+            yield
+        else:
+            with self._torch.cuda.stream(self._streams.compute):
+                yield
 
     def _run(self, batch: Pixels, out: Pixels, states: States, scores: Scores | None) -> None:
         self.wait_for(self._begin(batch, out, states, scores))
@@ -237,7 +251,7 @@ class TorchEngine(GraphEngine):
         return ("fp16", "bf16", "fp32") if newer else ("fp16", "fp32")
 
     def _no_states(self, count: int, height: int, width: int) -> list[tuple[Tensor, Tensor]]:
-        with self._told(f"making room for states of {count} frames of {width}x{height}"):
+        with self._told(f"making room for states of {count} frames of {width}x{height}"), self._in_order():
             sizes = [spec.shape(count, height, width) for spec in self.states]
             both = [tuple(self._torch.zeros(size, device=self._device) for _ in range(2)) for size in sizes]
         return [(read, written) for read, written in both]
@@ -282,13 +296,22 @@ class TorchHeld:
 
     def infer(self, batch: Pixels, out: Pixels | None = None, scores: Scores | None = None) -> Pixels:
         """See `flight.Held`."""
+        return self._begin(batch, out, scores).wait()
+
+    def start(self, batch: Pixels, out: Pixels | None = None, scores: Scores | None = None) -> "TorchTicket":
+        """See `flight.HeldInFlight`."""
+        ticket = self._begin(batch, out, scores)
+        self.turn()
+        return ticket
+
+    def _begin(self, batch: Pixels, out: Pixels | None, scores: Scores | None) -> "TorchTicket":
         self._check_open()
         if batch.shape[:3] != self._size:
             raise DerainError(
                 f"the engine got pixels of shape {batch.shape} for states of {self._size[0]} frames of "
                 f"{self._size[2]}x{self._size[1]}"
             )
-        return self._engine.compute(batch, out, self._pairs, scores)
+        return self._engine.begin(batch, out, self._pairs, scores)
 
     def turn(self) -> None:
         """See `flight.Held`."""
@@ -298,8 +321,7 @@ class TorchHeld:
     def reset(self) -> None:
         """See `flight.Held`."""
         self._check_open()
-        for read, _ in self._pairs:
-            read.zero_()
+        self._engine.zero([read for read, _ in self._pairs])
 
     def read(self) -> list[State]:
         """See `flight.Held`."""

@@ -98,6 +98,7 @@ class Cuda:
 
     @contextmanager
     def stream(self, stream: FakeStream) -> Iterator[None]:
+        self.said.append(f"within {stream.name}")
         yield
 
     @contextmanager

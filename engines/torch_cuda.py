@@ -14,6 +14,7 @@ import numpy as np
 
 from derain.engines import halves, machine
 from derain.engines.base import GraphEngine, choose_precision, failure, one_line, precisions_of
+from derain.engines.device import opening
 from derain.engines.edges import with_pixel_edges
 from derain.engines.engine import EngineOptions, Pixels, Scores, State, States
 from derain.engines.errors import DerainError, MemoryShortError
@@ -79,9 +80,17 @@ def opened(model: ModelFile, options: EngineOptions, device: str = "cuda") -> "T
     return in_halves(
         model,
         options,
-        lambda chosen: TorchEngine(model, chosen, device),
+        lambda chosen: _at_work(model, chosen, device),
         lambda chosen: TorchEngine(model, chosen, device, graphs=False),
     )
+
+
+def _at_work(model: ModelFile, options: EngineOptions, device: str) -> "TorchEngine":
+    """One that takes pictures from the card too, where there is a package for its memory."""
+    if model.states or device == "cpu" or opening.unavailable():
+        return TorchEngine(model, options, device)
+    kind: type[TorchEngine] = importlib.import_module("derain.engines.torch_on_device").TorchOnDevice
+    return kind(model, options)
 
 
 def compiled(model: ModelFile, options: EngineOptions, device: str = "cuda") -> "InductorEngine":

@@ -76,6 +76,8 @@ class Streams:
         self.up, self.compute, self.down = (torch.cuda.Stream() for _ in range(3))
         self.pool = torch.cuda.graph_pool_handle()
         """Of the memory between a graph's nodes: one is launched after another, so that they can share it."""
+        self.idle = torch.cuda.Event()
+        """Recorded behind each launch: the next one waits for it, whatever stream it is in."""
 
 
 class Captured:
@@ -110,15 +112,29 @@ class Captured:
         compute = self._streams.compute
         with self._torch.no_grad(), self._torch.cuda.stream(compute):
             compute.wait_event(place.uploaded)
+            compute.wait_event(self._streams.idle)
             for given, fixed, end in zip(place.above.inputs, self._inputs, reads, strict=True):
                 fixed.copy_(given if isinstance(end, np.ndarray) else end)
             self._graph.replay()
             for fixed, taken, end in zip(self._outputs, place.above.outputs, writes, strict=True):
                 (taken if isinstance(end, np.ndarray) else end).copy_(fixed)
+            compute.record_event(self._streams.idle)
             compute.record_event(place.computed)
         self._download(place, writes)
         place.flight = Descending(self._torch, place, writes)
         return place.flight
+
+    def enqueue(self, reads: Sequence[Tensor], writes: Sequence[Tensor | None], stream: Any) -> None:
+        """From all inputs to all outputs that are wanted, in a stream of others; returns at once."""
+        with self._torch.no_grad(), self._torch.cuda.stream(stream):
+            stream.wait_event(self._streams.idle)
+            for tensor, fixed in zip(reads, self._inputs, strict=True):
+                fixed.copy_(tensor)
+            self._graph.replay()
+            for fixed, wanted in zip(self._outputs, writes, strict=True):
+                if wanted is not None:
+                    wanted.copy_(fixed)
+            stream.record_event(self._streams.idle)
 
     def free(self) -> None:
         """Waits for what is in flight; the graph can't be launched any more."""
@@ -126,6 +142,7 @@ class Captured:
             if place.flight is not None:
                 place.flight.settle()
         self._streams.compute.synchronize()
+        self._streams.idle.synchronize()
         self._graph.reset()
 
     def lose(self, error: Exception) -> None:

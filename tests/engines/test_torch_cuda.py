@@ -15,10 +15,13 @@ from on_cuda import needs_cuda
 from onnx import helper, numpy_helper
 
 from derain.engines import machine, models, selfcheck, torch_cuda
+from derain.engines.device import opening
+from derain.engines.device.host import HostDevice
 from derain.engines.engine import Engine, EngineOptions, Pixels, State
 from derain.engines.errors import DerainError, MemoryShortError, UsageError
 from derain.engines.flight import HeldInFlight, Holder, InFlight
 from derain.engines.modelfile import open_model
+from derain.engines.on_device import OnDevice
 from derain.engines.registry import open_engine
 from derain.engines.torch_cuda import InductorEngine, TorchEngine, opened
 
@@ -293,15 +296,62 @@ def test_each_stream_waits_for_the_one_before_it(tmp_path: Path, fake: FakeTorch
         engine.infer(noise((1, 8, 8, 3)))
         fake.cuda.said.clear()
         engine.start(noise((1, 8, 8, 3)))
-    said = [line.split() for line in fake.cuda.said if not line.startswith("within")][:5]
-    assert [line[:2] for line in said] == [
-        ["up", "records"],
-        ["compute", "waits"],
-        ["compute", "records"],
-        ["down", "waits"],
-        ["down", "records"],
+        said = [line.split() for line in fake.cuda.said if not line.startswith("within")]
+    uploaded, idle, computed = said[0][2], said[2][2], said[4][2]
+    assert [" ".join(line[:2]) for line in said[:7]] == [
+        *("up records", "compute waits", "compute waits"),
+        *("compute records", "compute records", "down waits", "down records"),
     ]
-    assert said[0][2] == said[1][2] != said[2][2] == said[3][2]
+    assert [line[2] for line in said[:6]] == [uploaded, uploaded, idle, idle, computed, computed]
+    assert len({uploaded, idle, computed}) == 3
+
+
+def check_pictures_on_the_card(engine: TorchEngine, dtype: str, fake: FakeTorch | None = None) -> None:
+    batch = noise((1, 8, 12, 3), dtype)
+    cells, right = np.zeros((1, 2, 3), np.float32), np.zeros((1, 2, 3), np.float32)
+    assert isinstance(engine, OnDevice)
+    expected, device, restored = engine.infer(batch, scores=right), engine.device, np.zeros_like(batch)
+    buffers = [device.allocate(size) for size in (batch.nbytes, batch.nbytes, cells.nbytes)]
+    stream = device.stream()
+    device.upload(batch, buffers[0], stream)
+    stream.synchronize()
+    if fake is not None:
+        fake.cuda.said.clear()
+    engine.enqueue(buffers[0], buffers[1], (1, 8, 12), stream, buffers[2])
+    if fake is not None:
+        told = [" ".join(line.split()[:-1]) for line in fake.cuda.said]
+        assert told == ["within stream", f"stream {stream.handle} waits", f"stream {stream.handle} records"]
+    device.download(buffers[1], restored, stream)
+    device.download(buffers[2], cells, stream)
+    stream.synchronize()
+    assert np.array_equal(restored, expected) and np.array_equal(cells, right)
+    with pytest.raises(DerainError, match="a buffer of 24 bytes, where"):
+        engine.enqueue(buffers[2], buffers[1], (1, 8, 12), stream)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_pictures_on_the_card_are_restored_there(
+    tmp_path: Path, fake: FakeTorch, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    """In the caller's stream, which waits for launches before it and is waited for by those after it."""
+    device = HostDevice()
+    monkeypatch.setattr(opening, "unavailable", lambda: "")
+    monkeypatch.setattr(opening, "open_device", lambda: device)
+    options = EngineOptions(precision="fp32", dtype=dtype, scores=True)
+    with opened(open_model(onnx_models.mapped(tmp_path)), options) as engine:
+        check_pictures_on_the_card(engine, dtype, fake)
+    with pytest.raises(DerainError):
+        device.stream()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_pictures_on_a_real_card_are_restored_there(tmp_path: Path, dtype: str) -> None:
+    needs_cuda()
+    if reason := opening.unavailable():
+        pytest.skip(reason)
+    options = EngineOptions(precision="fp32", dtype=dtype, scores=True)
+    with opened(open_model(onnx_models.mapped(tmp_path)), options) as engine:
+        check_pictures_on_the_card(engine, dtype)
 
 
 def test_a_batch_nobody_waits_for_makes_room_for_those_after_it(tmp_path: Path, fake: FakeTorch) -> None:

@@ -244,6 +244,11 @@ def compiled(torch: Torch, fitted: Fitted, inputs: Sequence[Tensor]) -> Callable
 @contextmanager
 def exactly(torch: Torch) -> Iterator[None]:
     """fp32 is fp32, not TF32, and cuDNN takes what gives the same bits in each run."""
-    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-    with flags, torch.no_grad():
-        yield
+    cudnn = torch.backends.cudnn
+    before = cudnn.conv.fp32_precision, cudnn.deterministic, cudnn.benchmark
+    cudnn.conv.fp32_precision, cudnn.deterministic, cudnn.benchmark = "ieee", True, False
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        cudnn.conv.fp32_precision, cudnn.deterministic, cudnn.benchmark = before

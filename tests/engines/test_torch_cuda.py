@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_models
 import pytest
+import torch
 from fake_cuda import FakeTorch
 from on_cuda import needs_cuda
 from onnx import helper, numpy_helper
@@ -157,43 +158,6 @@ def test_an_int8_file_runs_as_it_is_rounded(tmp_path: Path, device: str) -> None
     ):
         assert engine.precision == "int8"
         assert np.abs(engine.infer(batch).astype(int) - other.infer(batch)).max() <= 1
-
-
-@pytest.mark.parametrize(
-    ("node", "message"),
-    [
-        (
-            helper.make_node("Einsum", ["rainy"], ["restored"], name="sum", equation="a->a"),
-            "'sum' of the operator Einsum is not known",
-        ),
-        (
-            helper.make_node("MaxPool", ["rainy"], ["restored"], kernel_shape=[3, 3], auto_pad="SAME_UPPER"),
-            "'restored' of the operator MaxPool is one it does not take: its auto_pad is SAME_UPPER",
-        ),
-        (
-            helper.make_node("Identity", ["rainy"], ["restored"], domain="com.example"),
-            "of the operator Identity is not known",
-        ),
-    ],
-)
-def test_an_operator_it_does_not_know_is_named_with_its_node(tmp_path: Path, node: Any, message: str) -> None:
-    model = onnx_models.make([helper.make_node("Identity", ["rainy"], ["restored"])])
-    model.graph.node[0].CopyFrom(node)
-    path = onnx_models.save(model, tmp_path, onnx_models.CARD)
-    with pytest.raises(
-        UsageError, match=rf"^torch_cuda can't run the model \S*test\.onnx: its node .*{message}"
-    ):
-        on("cpu", path)
-
-
-def test_a_number_made_of_pixels_is_refused(tmp_path: Path) -> None:
-    nodes = [
-        helper.make_node("ReduceMax", ["rainy"], ["most"], keepdims=0),
-        helper.make_node("Clip", ["rainy", "", "most"], ["restored"]),
-    ]
-    path = onnx_models.save(onnx_models.make(nodes), tmp_path, onnx_models.CARD)
-    with on("cpu", path) as engine, pytest.raises(UsageError, match="operator Clip takes 'most' from pixels"):
-        engine.infer(noise((1, 4, 4, 3)))
 
 
 def test_states_that_it_holds_are_those_that_it_is_given(tmp_path: Path, device: str) -> None:
@@ -387,3 +351,22 @@ def test_precisions_of_a_card_are_told(tmp_path: Path, fake: FakeTorch) -> None:
         UsageError, match=r"torch_cuda can't run in precision 'fp8' .*takes auto, fp16, bf16, fp32"
     ):
         on("cuda", onnx_models.identity(tmp_path), precision="fp8")
+
+
+def test_it_computes_in_fp32_not_tf32_and_leaves_torch_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cudnn: Any = torch.backends.cudnn
+    seen: list[Any] = []
+    before = cudnn.conv.fp32_precision, cudnn.deterministic
+    convolve = torch.nn.functional.conv2d
+
+    def looking(*given: Any, **more: Any) -> Any:
+        seen.append((cudnn.conv.fp32_precision, cudnn.deterministic))
+        return convolve(*given, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", looking)
+    with on("cpu", onnx_models.conv(tmp_path)) as engine:
+        engine.infer(noise((1, 8, 8, 3)))
+    assert set(seen) == {("ieee", True)}
+    assert (cudnn.conv.fp32_precision, cudnn.deterministic) == before

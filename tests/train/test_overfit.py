@@ -79,9 +79,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def learnt(name: str, data: Path, count: int) -> tuple[Recipe, Path]:
-    """The recipe and the run folder of a network's small recipe on the four pairs alone."""
-    recipe = load_recipe(f"{name}-small", (*ALONE, f"train.steps={count}"))
+def learnt(name: str, data: Path, count: int, *changes: str) -> tuple[Recipe, Path]:
+    """The recipe and the run folder of a network's small recipe, with changes, on the four pairs alone."""
+    recipe = load_recipe(f"{name}-small", (*ALONE, *changes, f"train.steps={count}"))
     output = data / name
     train(recipe, RunOptions(data, output, workers=0, log_every=50, checkpoint_every=count))
     return recipe, output
@@ -110,8 +110,12 @@ def test_four_pairs_are_learnt_to_35_db(name: str, data: Path) -> None:
 
 @pytest.mark.slow
 def test_the_plain_gan_fails_as_its_paper_says(data: Path) -> None:
-    """The discriminator wins, its loss falls towards 0, and pictures stay a blur far from the clean ones."""
-    recipe, output = learnt(FAILING, data, USUAL)
+    """The discriminator wins, its loss falls towards 0, and pictures stay a blur far from the clean ones.
+
+    A quarter wide and at the paper's rate, the generator collapses before: all pictures alike, and the
+    discriminator at chance. Slower, it is overpowered as in the paper's figure 2.
+    """
+    recipe, output = learnt(FAILING, data, 1200, "train.rate=2e-5")
     losses = [value for _, name, value in read_curves(output) if name == "d_loss"]
     assert losses[-1] < 0.1 * losses[0]
     assert psnr(recipe, output, data) < 20

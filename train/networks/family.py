@@ -137,8 +137,8 @@ class Realtime(nn.Module):
 
 
 SIZES: Mapping[str, Size] = {
-    "realtime-s": Size((32, 48, 64, 96), (0, 1, 1, 0), (1, 1, 1, 2)),
-    "realtime-s-video": Size((32, 48, 64, 96), (0, 1, 1, 0), (1, 1, 1, 2), memory=16),
+    "realtime-s": Size((32, 48, 72), (0, 1, 0), (1, 1, 2), last=1),
+    "realtime-s-video": Size((32, 48, 72), (0, 1, 0), (1, 1, 2), last=1, memory=16),
     "realtime-m": Size((64, 80, 96, 128), (1, 1, 1, 0), (2, 2, 2, 2)),
     "realtime-l": Size((96, 120, 144, 160), (1, 1, 1, 0), (3, 2, 2, 1)),
 }

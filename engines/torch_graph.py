@@ -28,13 +28,14 @@ OPERATORS: Mapping[str, Operator] = {**TENSORS, **PICTURES}
 
 class Step(NamedTuple):
     """A node. `reads`: its inputs, "" for one left out, and what its body reads of the graph around it.
-    `numbers`: see Operator. `free`: it does not read pixels, only their shape."""
+    `numbers`, `scalars`: see Operator. `free`: it does not read pixels, only their shape."""
 
     told: str
     function: Function
     reads: tuple[str, ...]
     gives: tuple[str, ...]
     numbers: tuple[int, ...] = ()
+    scalars: bool = False
     free: bool = False
 
 
@@ -116,7 +117,7 @@ class Network:
                 calls[-1](values)
             for name in dead:
                 values.pop(name, None)
-        gives = [self._on(device, name, known) if name in known else Name(name) for name in self.gives]
+        gives = [self._on(device, name, known) for name in self.gives]
         return Fitted(tuple(fed), _with_ends(calls, self.gives), tuple(gives))
 
     def _run(self, step: Step, known: dict[str, Tensor], values: Mapping[str, Tensor]) -> None:
@@ -136,16 +137,14 @@ class Network:
             if number in step.numbers or not name:
                 found.append(_numbers(known.get(name)))
             else:
-                found.append(self._on(device, name, known) if name in known else Name(name))
+                there = name in known and step.scalars and known[name].dim() == 0
+                found.append(known[name] if there else self._on(device, name, known))
         return found
 
-    def _on(self, device: Any, name: str, known: Mapping[str, Tensor]) -> Tensor:
-        """A tensor that does not depend on pixels, where they are.
-
-        A single number stays on the CPU: torch hands it to the device as an argument.
-        """
-        if known[name].dim() == 0:
-            return known[name]
+    def _on(self, device: Any, name: str, known: Mapping[str, Tensor]) -> Any:
+        """A tensor where the pixels are; the Name of one that depends on them."""
+        if name not in known:
+            return Name(name)
         if name not in self._known:
             return known[name].to(device)
         if name not in self._there:
@@ -211,7 +210,7 @@ def _step(torch: Torch, node: onnx.NodeProto, told: str) -> Step:
         function = operator.make(Node(torch, attributes, len(gives)))
     except UnsupportedError as error:
         raise UsageError(f"{told} {name} is one it does not take: {error}") from error
-    return Step(name, function, reads, gives, operator.numbers, node.op_type == "Shape")
+    return Step(name, function, reads, gives, operator.numbers, operator.scalars, node.op_type == "Shape")
 
 
 def _scan(torch: Torch, node: onnx.NodeProto, told: str) -> Step:

@@ -41,10 +41,15 @@ class Node(NamedTuple):
 
 
 class Operator(NamedTuple):
-    """`make` gives the function of a node. `numbers`: the inputs it takes as numbers."""
+    """`make` gives the function of a node. `numbers`: the inputs it takes as numbers.
+
+    `scalars`: tensors of a single number may be on the CPU while the others are on a device: torch hands them
+    to its kernel as arguments. Functions that don't do that copy them, and no CUDA graph can be captured then.
+    """
 
     make: Callable[[Node], Function]
     numbers: tuple[int, ...] = ()
+    scalars: bool = False
 
 
 DTYPES = {
@@ -81,9 +86,16 @@ def _plain(name: str, numbers: tuple[int, ...] = ()) -> Operator:
     return Operator(lambda node: getattr(node.torch, name), numbers)
 
 
+def _binary(name: str) -> Operator:
+    """torch's function of that name, of two tensors and of each pair of their values."""
+    return Operator(lambda node: getattr(node.torch, name), scalars=True)
+
+
 def _folded(name: str) -> Operator:
     """Of any number of inputs, torch's function of two."""
-    return Operator(lambda node: lambda *values: functools.reduce(getattr(node.torch, name), values))
+    return Operator(
+        lambda node: lambda *values: functools.reduce(getattr(node.torch, name), values), scalars=True
+    )
 
 
 def _divide(node: Node) -> Function:
@@ -303,11 +315,20 @@ def _along(factors: Tensor, value: Tensor, axis: int) -> Tensor:
 TENSORS: Mapping[str, Operator] = {
     **{name: _plain(name.lower()) for name in ("Relu", "Sigmoid", "Tanh", "Abs", "Exp", "Log", "Sqrt")},
     **{name: _plain(name.lower()) for name in ("Floor", "Ceil", "Round", "Neg", "Reciprocal", "Where")},
-    **{"Pow": _plain("pow"), "MatMul": _plain("matmul"), "Identity": Operator(lambda _: lambda value: value)},
-    **{"Add": _plain("add"), "Sub": _plain("sub"), "Mul": _plain("mul"), "Div": Operator(_divide)},
-    **{"Equal": _plain("eq"), "Greater": _plain("gt"), "Less": _plain("lt"), "Not": _plain("logical_not")},
-    **{"GreaterOrEqual": _plain("ge"), "LessOrEqual": _plain("le")},
-    **{"And": _plain("logical_and"), "Or": _plain("logical_or")},
+    **{
+        "Pow": _binary("pow"),
+        "MatMul": _plain("matmul"),
+        "Identity": Operator(lambda _: lambda value: value),
+    },
+    **{
+        "Add": _binary("add"),
+        "Sub": _binary("sub"),
+        "Mul": _binary("mul"),
+        "Div": Operator(_divide, scalars=True),
+    },
+    **{"Equal": _binary("eq"), "Greater": _binary("gt"), "Less": _binary("lt"), "Not": _plain("logical_not")},
+    **{"GreaterOrEqual": _binary("ge"), "LessOrEqual": _binary("le")},
+    **{"And": _binary("logical_and"), "Or": _binary("logical_or")},
     **{"Max": _folded("maximum"), "Min": _folded("minimum"), "Sum": _folded("add")},
     **{"Clip": Operator(_clip, (1, 2)), "Cast": Operator(_cast), "LeakyRelu": Operator(_leaky)},
     **{"ReduceMax": _reduced("amax"), "ReduceMin": _reduced("amin"), "ReduceMean": _reduced("mean")},
@@ -319,6 +340,9 @@ TENSORS: Mapping[str, Operator] = {
     **{"Squeeze": Operator(_squeeze, (1,)), "Unsqueeze": Operator(_unsqueeze, (1,))},
     **{"Concat": Operator(_concat), "Split": Operator(_split, (1,)), "Gather": Operator(_gather, (1,))},
     **{"Slice": Operator(_slice, (1, 2, 3, 4)), "Pad": Operator(_pad, (1, 2, 3))},
-    **{"QuantizeLinear": Operator(_quantize), "DequantizeLinear": Operator(_dequantize)},
+    **{
+        "QuantizeLinear": Operator(_quantize, scalars=True),
+        "DequantizeLinear": Operator(_dequantize, scalars=True),
+    },
 }
 """Those of tensors of any kind, by ONNX's names; `torch_pictures.PICTURES` has those of pictures."""

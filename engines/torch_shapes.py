@@ -186,7 +186,8 @@ class Place:
             inputs, outputs, lambda end: torch.empty(end.shape, dtype=end.dtype, pin_memory=True)
         )
         self.above = Ends(inputs, outputs, torch.empty_like)
-        self.uploaded, self.computed, self.downloaded = (torch.cuda.Event() for _ in range(3))
+        # Who waits for a blocking event sleeps, and leaves the processor to decoding.
+        self.uploaded, self.computed, self.downloaded = (torch.cuda.Event(blocking=True) for _ in range(3))
         self.flight: Descending | None = None
 
 

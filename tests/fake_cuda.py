@@ -89,7 +89,7 @@ class Cuda:
     def ExternalStream(self, handle: int) -> FakeStream:  # noqa: N802
         return FakeStream(self.said, f"stream {handle}")
 
-    def Event(self) -> FakeEvent:  # noqa: N802
+    def Event(self, blocking: bool = False) -> FakeEvent:  # noqa: N802
         return FakeEvent()
 
     def CUDAGraph(self) -> Graph:  # noqa: N802

@@ -44,7 +44,7 @@ class Operator(NamedTuple):
     """`make` gives the function of a node. `numbers`: the inputs it takes as numbers.
 
     `scalars`: tensors of a single number may be on the CPU while the others are on a device: torch hands them
-    to its kernel as arguments. Functions that don't do that copy them, and no CUDA graph can be captured then.
+    to its kernel as arguments. Where it does not, it copies them, and no CUDA graph can be captured then.
     """
 
     make: Callable[[Node], Function]

@@ -4,6 +4,7 @@ builds take. It needs no card."""
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -234,13 +235,14 @@ def command(
     named = [models.find(name) for name in network] or ([] if folder else list(models.shipped()))
     found: list[Row] = []
     files = (open_model(path) for path in named)
-    for file in (*files, *(papers(folder, width) if folder else ())):
+    for file in chain(files, papers(folder, width) if folder else ()):
         for row in rows(file, runtime, table):
             found.append(row)
             told = f"no: {row.refused}" if row.refused else row.told
             click.echo(f"{row.network:<20}{row.precision:<6}{row.shapes:<9}{','.join(row.cards):<18}{told}")
-    if json_file:
-        content = {"runtime": runtime.told, "machine": machine(), "rows": [asdict(row) for row in found]}
-        written(json_file, json.dumps(content, indent=1) + "\n")
-    if markdown_file:
-        written(markdown_file, f"By {runtime.told}.\n\n{markdown(found)}")
+        # After each network: exporting and building them all takes minutes, and may be ended.
+        if json_file:
+            content = {"runtime": runtime.told, "machine": machine(), "rows": [asdict(row) for row in found]}
+            written(json_file, json.dumps(content, indent=1) + "\n")
+        if markdown_file:
+            written(markdown_file, f"By {runtime.told}.\n\n{markdown(found)}")

@@ -98,7 +98,9 @@ class Clip:
     def _frame(self, number: int) -> av.VideoFrame:
         pixels = (self.picture or picture)(number, self.width, self.height)
         packed = "rgb48le" if pixels.dtype == np.uint16 else "rgb24"
-        return av.VideoFrame.from_ndarray(pixels, packed)
+        frame = av.VideoFrame.from_ndarray(pixels, packed)
+        # With several threads swscale writes a few other samples now and then.
+        return frame.reformat(format=self.pixel_format, threads=1)
 
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> npt.NDArray[np.uint8]:

@@ -81,7 +81,7 @@ def test_times_are_known_before_anything_is_trained(
     assert bench("--data", data, "--budget", 0, "--rounds", 3, "--threads", 1, "--json", file) == 0
     *_, reference, tiny = capsys.readouterr().out.splitlines()
     assert reference.startswith("| reference | ") and reference.count("| 1.00 |") == 2
-    assert tiny.startswith("| tiny | cell 4, U 4 (0+1), 4 (0+1), branched | ")
+    assert tiny.startswith("| tiny | cell 4, U 4 (0+1), 4 (0+1), branched, 1x1 last | ")
     told = {row["name"]: row for row in json.loads(file.read_text())["candidates"]}
     assert told["reference"]["ratios"] == {"fp32": 1, "int8": 1}
     for precision in ("fp32", "int8"):

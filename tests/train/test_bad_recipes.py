@@ -143,7 +143,7 @@ def test_what_is_wrong_with_set_is_told(
     [
         ("pix2pix", {"dropout": 2.0}), ("eigen2013", {"deviation": -1.0}), ("daiam", {"steps": 0}),
         ("realtime", {"channels": [1]}), ("spanet", {"depth": 3}),
-        ("realtime-s", {"block": "round"}), ("realtime-s", {"block": 3}), ("realtime-s", {"cell": 8}),
+        ("realtime-s", {"block": "round"}), ("realtime-s", {"block": 3}), ("realtime-s", {"cell": 16}),
     ],
 )  # fmt: skip
 def test_a_size_that_does_not_fit_its_network_is_told(network: str, size: dict[str, Any]) -> None:

@@ -108,7 +108,7 @@ def test_what_a_standing_camera_sees_stays(data: Path, monkeypatch: pytest.Monke
 
 def test_a_moving_camera_moves_the_background_alone(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera_path, "sample", lambda rng, size, seconds: CameraPath(right=size / seconds))
-    found = clips_of(data, recipe_of(shares={**DRY, "dry": 0.0, "drops": 1.0})).sample(3, 64)
+    found = clips_of(data, recipe_of(shares={**DRY, "dry": 0.0, "drops": 1.0})).sample(4, 64)
     moved = (found.clean[1] - found.clean[0]).abs().mean()
     assert moved > 0.02 and overlap(found) > 0.5
 

@@ -64,7 +64,7 @@ CANDIDATES = (
         "large-kernel",
         shape((32, 48, 64, 96), (1, 1, 1, 0), (1, 2, 2, 2), block="large-kernel", last=3),
     ),
-    Candidate("branched", shape((32, 48, 72), (0, 1, 0), (1, 1, 2), block="branched", last=1)),
+    Candidate("branched", {"block": "branched"}),
     Candidate("flat", shape((24,), (0,), (4,), last=1)),
 )
 """The first is `realtime-s` itself. Levels, channels and blocks make times alike: in fp32 0.9 of the

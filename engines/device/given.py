@@ -1,5 +1,6 @@
 """The seam over a `Driver`: what a device gave is counted, checked before use, and released once."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from mmap import PAGESIZE
@@ -18,7 +19,7 @@ MIB = 2**20
 G = TypeVar("G", bound="Given")
 
 
-class Given:
+class Given(ABC):
     """Something a device gave: `close` releases it, in the device's context, at the latest when the device
     closes."""
 
@@ -48,8 +49,9 @@ class Given:
         """Without releasing it."""
         self._raw = None
 
+    @abstractmethod
     def release(self, raw: Any) -> None:
-        raise NotImplementedError
+        """Gives it back to the driver."""
 
 
 class DeviceBuffer(Given):

@@ -68,8 +68,12 @@ def test_an_engine_that_nobody_takes_is_closed(device: far_backend.Device, model
     assert device.opened[0].closed and not successor.ready
 
 
-def test_one_that_was_never_started_is_closed_too(model: Path, now: Engine) -> None:
-    Successor(model, FAR, ["far"], now).close()
+def test_one_that_was_never_started_is_closed_too(
+    device: far_backend.Device, model: Path, now: Engine
+) -> None:
+    successor = Successor(model, FAR, ["far"], now)
+    successor.close()
+    assert not successor.ready and not device.opened
 
 
 @pytest.mark.parametrize(

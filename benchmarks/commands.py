@@ -51,6 +51,12 @@ SUBJECTS: tuple[Entry, ...] = (
     ("family", "derain.benchmarks.family.command", "train", "What was tried for the real-time family."),
     ("dryness", "derain.benchmarks.dryness", "", "Scores of rainy and dry pictures: what is dry?"),
     ("engines", "derain.benchmarks.engines", "train", "Which plans TensorRT-RTX builds, how large and fast."),
+    (
+        "gpu",
+        "derain.benchmarks.gpu.command",
+        "train",
+        "An NVIDIA card in eight minutes: parity, speed, streams.",
+    ),
     ("quality", "derain.benchmarks.quality", "train", "Quality against time, beside others' networks."),
     ("background", "derain.benchmarks.background", "", "How near the truth are backgrounds of rainy video?"),
 )

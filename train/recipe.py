@@ -70,17 +70,19 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class Stage:
-    """From step `begin` on, batches of `batch` patches of `patch` pixels."""
+    """From step `begin` on, batches of `batch` patches of `patch` pixels. `weights`: of terms of the loss, in
+    place of those that [loss] has, until the next stage."""
 
     begin: int = ranged(1)
     batch: int = ranged(1, MANY)
     patch: int = ranged(16, MANY)
+    weights: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class OptimiserRecipe:
     """`steps` of `batch` patches of `patch` pixels, each gathered from `accumulate` batches. `stages`: what
-    batches and patches are later on, so that a run begins with many small patches and ends with large ones.
+    they are later on, so that a run begins with many small patches and ends with large ones.
 
     `optimiser`: "adamw", "adam" or "sgd" with the learning rate `rate`. `schedule`: "cosine" to zero,
     "constant", "milestones" (divided by 10 after each of `milestones`, in steps) or "inverse" (divided by

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from derain.train.optimisers import set_rates, share_of_rate
 from derain.train.parallel import any_of, average_gradients
 from derain.train.patches import Batch, Share
 from derain.train.recipe import Recipe
+from derain.train.stages import stage_at
 
 TAUGHT_RAIN = 4.0
 """How many times more rain counts in what a teacher restored."""
@@ -68,6 +69,11 @@ class Plan:
     share: Share
     teacher: nn.Module | None = None
 
+    def at(self, step: int) -> "Plan":
+        """With the loss as the stage of that step weighs it."""
+        weights = stage_at(self.recipe.train, step).weights
+        return replace(self, objective=replace(self.objective, **weights)) if weights else self
+
     def rng(self, step: int) -> np.random.Generator:
         """What is random in a step, and nothing else of any other step."""
         return np.random.default_rng([self.recipe.seed, step, self.share.rank])
@@ -108,7 +114,7 @@ def step(state: State, plan: Plan, batches: Sequence[Batch]) -> list[Figures]:
     Raises NotFiniteError, in all processes, before a loss or a gradient that is not finite in one of them
     changes any weight.
     """
-    rng = plan.rng(state.step)
+    plan, rng = plan.at(state.step), plan.rng(state.step)
     torch.manual_seed(int(rng.integers(1 << 62)))
     share = share_of_rate(plan.recipe.train, state.step)
     set_rates(state.optimiser, plan.recipe.train.rate * share)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from derain.engines.errors import DerainError, UsageError
+from derain.train import fields
 from derain.train.checkpoint import State, averaged, begin_with, reason, restore, save
 from derain.train.clips import patches_of, size_of_clip
 from derain.train.datasets import pictures, read_pairs, size_on_disk, split
@@ -135,6 +136,8 @@ def check_recipe(recipe: Recipe) -> None:
             )
     if sentence := refused(network, objective_of(recipe), recipe.loss.name):
         raise UsageError(f"[loss] {sentence}")
+    for number, stage in enumerate(recipe.train.stages, 1):
+        fields.check(type(objective_of(recipe)), stage.weights, f"[train] stages {number} weights")
     with torch.device("meta"):
         build_network(recipe.network)
 

@@ -1,17 +1,21 @@
 """Runs that begin with many small patches and end with large ones, however they are broken off or shared."""
 
+import csv
 import logging
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tiny_runs import TINY, curves, here, kept, photographs, same, tiny
 
 from derain.engines.errors import UsageError
+from derain.train.objectives import MaskedL1, objective_of
 from derain.train.patches import ALONE, Batch, RainyPatches, Share
 from derain.train.recipe import Recipe, Stage, load_recipe, parse, to_toml
 from derain.train.stages import largest, samples_before, stages
+from derain.train.steps import Plan
 from derain.train.trainer import check_recipe, sources_of, train, training_photos
 from derain.train.validation import fixed
 
@@ -101,10 +105,39 @@ def test_a_recipes_file_has_them(tmp_path: Path) -> None:
     assert load_recipe(str(path)).train == staged().train
 
 
+def test_the_loss_weighs_as_its_stage_says() -> None:
+    recipe = staged()
+    later = (Stage(2, 2, 32, {"mask_weight": 1}), Stage(4, 1, 48))
+    recipe = replace(recipe, train=replace(recipe.train, stages=later))
+    plan = Plan(recipe, objective_of(recipe), "cpu", ALONE)
+    weights = [cast(MaskedL1, plan.at(step).objective).mask_weight for step in range(6)]
+    assert weights == [4, 4, 1, 1, 4, 4]
+
+
+def test_a_run_counts_with_the_weights_of_its_stage(data: Path, tmp_path: Path) -> None:
+    recipe = staged()
+    none = tuple(replace(stage, weights={"attention": 0.0}) for stage in recipe.train.stages)
+    train(
+        replace(recipe, train=replace(recipe.train, stages=none)), here(data, tmp_path / "run", log_every=1)
+    )
+    rows = csv.DictReader(curves(tmp_path / "run").splitlines())
+    column = [row["value"] for row in rows if row["name"] == "attention"]
+    assert [float(text) > 0 for text in column] == [True] * 2 + [False] * 4
+
+
+def test_weights_that_the_loss_has_not_are_told() -> None:
+    recipe = staged()
+    wrong = replace(recipe, train=replace(recipe.train, stages=(Stage(2, 1, 32, {"rain": 1.0}),)))
+    with pytest.raises(
+        UsageError, match=r"^\[train\] stages 1 weights has no key rain; it takes attention, mask"
+    ):
+        check_recipe(wrong)
+
+
 @pytest.mark.parametrize(
     "given,sentence",
     [
-        (3, r"x.toml \[train\] stages takes a list of tables with begin, batch, patch, not 3$"),
+        (3, r"x.toml \[train\] stages takes a list of tables with begin, batch, patch, weights, not 3$"),
         ([3], r"x.toml \[train\] stages 1 is a table of keys and values, not 3$"),
         ([{"begin": 2, "batch": 1}], r"x.toml \[train\] stages 1 lacks the key patch$"),
         (

@@ -39,7 +39,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Packet:
-    """A coded packet as it came, of any stream; `stream`: its index. pts and dts count `time_base` seconds."""
+    """A coded packet as it came, of any stream; `stream`: its index. Times count `time_base` seconds."""
 
     stream: int
     kind: str
@@ -81,8 +81,8 @@ GivePacket: TypeAlias = Callable[[Packet], None]
 
 
 class LiveSource(Protocol):
-    """A camera, a stream, a file at its own pace. `name`: unlike any other's of a run. `shown`: its address as
-    it may be shown to anyone, without credentials."""
+    """A camera, a stream, a file at its own pace. `name`: unlike any other's of a run. `shown`: its address
+    as it may be shown to anyone, without credentials."""
 
     name: str
     shown: str
@@ -123,8 +123,8 @@ class Shown:
     """A frame of a camera and what was made of it: both halves are of the same frame.
 
     `restored`: (H, W, 3) of the frame's dtype. `attention`: (H / scale, W / scale) 0..1, None where the
-    network tells nothing. `rain`: the frame's score 0..1. `handed`: when it was handed over. `steps`: what was
-    given up to be in time, in words; "" for nothing.
+    network tells nothing. `rain`: the frame's score 0..1. `handed`: when it was handed over. `steps`: what
+    was given up to be in time, in words; "" for nothing.
     """
 
     camera: str

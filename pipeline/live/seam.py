@@ -137,7 +137,11 @@ class Shown:
 
 
 class LiveSink(Protocol):
-    """Shows what cameras give. Nothing here waits: a sink that does not keep up drops frames of its own."""
+    """Shows what cameras give. Nothing here waits: a sink that does not keep up drops frames of its own.
+
+    `show`, `away` and `packet` are each called from threads of their own, at the same time too; a sink that
+    raises is told of once and called no more.
+    """
 
     def show(self, shown: Shown) -> None:
         """Takes a frame; the arrays stay as they are."""
@@ -166,12 +170,26 @@ class Spans:
     p99: float = 0.0
 
 
+BOUNDS = (0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.16, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds up to which the buckets of a histogram count; one more counts all."""
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Of all durations since the start, a histogram: `counts[n]` of them took at most BOUNDS[n] seconds, the
+    last is of all. `total`: seconds together."""
+
+    counts: tuple[int, ...] = (0,) * (len(BOUNDS) + 1)
+    total: float = 0.0
+
+
 @dataclass(frozen=True)
 class CameraFigures:
     """One camera now. Rates are of the last seconds, counts since the start. `dropped`: decoded and not
-    restored, as newer ones were there. `late`: restored and handed over after the budget. `latency`: from
-    arrival to hand-over; `stages`: by the name of the stage. `drops`: the share of the picture under drops,
-    None where the network tells nothing."""
+    restored, as newer ones were there. `late`: restored and handed over after the budget. `passed`: handed
+    over as they came, as nothing else was in time. `latency`: from arrival to hand-over; `stages`: by the
+    name of the stage, "wait", "restore" and "hand-over"; `histograms`: of those, and of "latency". `drops`:
+    the share of the picture under drops, None where the network tells nothing."""
 
     name: str
     shown: str
@@ -185,10 +203,12 @@ class CameraFigures:
     restored: int = 0
     dropped: int = 0
     late: int = 0
+    passed: int = 0
     held: int = 0
     reconnects: int = 0
     latency: Spans = Spans()
     stages: dict[str, Spans] = field(default_factory=dict)
+    histograms: dict[str, Buckets] = field(default_factory=dict)
     rain: float | None = None
     drops: float | None = None
     steps: str = ""

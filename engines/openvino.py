@@ -12,7 +12,7 @@ from derain.engines.edges import with_pixel_edges
 from derain.engines.engine import EngineOptions, Pixels, Scores, States
 from derain.engines.modelfile import ModelFile
 
-KEPT_SHAPES = 4
+KEPT_SHAPES = 12
 KEPT_PIXELS = 4_000_000
 """Compiled shapes that stay ready: so many, while their pixels together (some 70 bytes each) are not more."""
 

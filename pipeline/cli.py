@@ -14,6 +14,7 @@ from derain.pipeline.commands.group import Commands, Entry
 
 COMMANDS: tuple[Entry, ...] = (
     ("video", "derain.pipeline.commands.video", "", "Take the rain out of a video file."),
+    ("live", "derain.pipeline.commands.live", "", "Take the rain out of cameras and streams, live."),
     ("image", "derain.pipeline.commands.image", "", "Take the rain out of pictures."),
     ("models", "derain.pipeline.commands.models", "", "List the shipped networks with their cards."),
     ("doctor", "derain.pipeline.commands.doctor", "", "Say what this machine will run, and why."),

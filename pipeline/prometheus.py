@@ -33,8 +33,13 @@ class Figure(NamedTuple):
 
 def text_of(snapshot: Snapshot) -> str:
     """A run at one moment in the text format that Prometheus reads."""
+    return lines_of(figures(snapshot))
+
+
+def lines_of(figures: Iterable[Figure]) -> str:
+    """Figures in that format."""
     lines = []
-    for figure in figures(snapshot):
+    for figure in figures:
         name = f"derain_{figure.name}"
         lines += [f"# HELP {name} {figure.help}", f"# TYPE {name} {figure.kind}"]
         lines += [f"{name}{labels} {value:.9g}" for labels, value in figure.values]
@@ -104,21 +109,46 @@ def at_the_end(report: Report) -> Snapshot:
     )
 
 
-class MetricsTeller:
-    """Keeps the file `path` fresh beside what `teller` says, and leaves it as it was at the end.
+class MetricsFile:
+    """A file that is replaced whole, for a collector that may read it at any moment.
 
     Raises UsageError for a name without SUFFIX and where there is no such folder. A file that can't be
     written later is told once and ends nothing.
     """
 
-    def __init__(self, teller: Teller, path: Path) -> None:
+    def __init__(self, path: Path) -> None:
         if path.suffix != SUFFIX:
             raise UsageError(f"the metrics go to a file {SUFFIX}, as Prometheus takes no other; not {path}")
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder {path.parent} for the metrics; make it first")
-        self._teller, self._path = teller, path
+        self._path = path
         self._written: float | None = None
         self._told = False
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is time for a new one."""
+        return self._written is None or time.monotonic() - self._written >= EVERY
+
+    def write(self, text: str) -> None:
+        """Has `text` in it from now on."""
+        self._written = time.monotonic()
+        temporary = self._path.with_name(f".{self._path.name}.tmp")  # the collector lets it lie
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(self._path)
+        except OSError as error:
+            if not self._told:
+                log.warning("the metrics %s can't be written (%s)", self._path, error.strerror)
+            self._told = True
+
+
+class MetricsTeller:
+    """Keeps the file `path` fresh beside what `teller` says, and leaves it as it was at the end; see
+    MetricsFile."""
+
+    def __init__(self, teller: Teller, path: Path) -> None:
+        self._teller, self._file = teller, MetricsFile(path)
 
     def start(self, facts: Facts) -> None:
         """Passed on."""
@@ -127,9 +157,8 @@ class MetricsTeller:
     def update(self, snapshot: Snapshot) -> None:
         """Writes the file, unless it is fresh."""
         self._teller.update(snapshot)
-        if self._written is None or time.monotonic() - self._written >= EVERY:
-            self._written = time.monotonic()
-            self._write(snapshot)
+        if self._file.stale:
+            self._file.write(text_of(snapshot))
 
     def changed(self, change: Change) -> None:
         """Passed on."""
@@ -138,18 +167,8 @@ class MetricsTeller:
     def end(self, end: End) -> None:
         """Writes what the run came to."""
         if end.report is not None:
-            self._write(at_the_end(end.report))
+            self._file.write(text_of(at_the_end(end.report)))
         self._teller.end(end)
-
-    def _write(self, snapshot: Snapshot) -> None:
-        temporary = self._path.with_name(f".{self._path.name}.tmp")  # the collector lets it lie
-        try:
-            temporary.write_text(text_of(snapshot), encoding="utf-8")
-            temporary.replace(self._path)
-        except OSError as error:
-            if not self._told:
-                log.warning("the metrics %s can't be written (%s)", self._path, error.strerror)
-            self._told = True
 
     def __enter__(self) -> Self:
         self._teller.__enter__()
@@ -159,5 +178,5 @@ class MetricsTeller:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Interrupted):
-            self._write(at_the_end(error.report))
+            self._file.write(text_of(at_the_end(error.report)))
         self._teller.__exit__(kind, error, trace)

@@ -3,14 +3,27 @@
 import logging
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
 from derain.engines.engine import Engine, EngineOptions
 from derain.engines.swapping import BUILDS_PLANS, Successor
 from derain.pipeline.metrics import Change
-from derain.pipeline.restore import Restorer
 from derain.pipeline.shortage import OnCpu, why_left
+from derain.pipeline.tiling import TilePlan
 
 log = logging.getLogger(__name__)
+
+
+class Runner(Protocol):
+    """What restores, with an engine that another may go on for; see Restorer."""
+
+    @property
+    def engine(self) -> Engine: ...
+
+    @property
+    def plan(self) -> TilePlan | None: ...
+
+    def exchange(self, engine: Engine) -> None: ...
 
 
 class Relay:
@@ -25,11 +38,11 @@ class Relay:
         self.spare = OnCpu(model, options, stack, self._ran_short)
         self.changes: tuple[Change, ...] = ()
         self._stack = stack
-        self._restorer: Restorer | None = None
+        self._restorer: Runner | None = None
         self._successor: Successor | None = None
         self._frame = self._told = 0
 
-    def follow(self, restorer: Restorer, successor: Successor | None = None) -> None:
+    def follow(self, restorer: Runner, successor: Successor | None = None) -> None:
         """The restorer of the run, and what is to take over from its engine."""
         self._restorer, self._successor = restorer, successor
         if successor is not None:
@@ -47,7 +60,7 @@ class Relay:
             self._successor = None
             self._hand_over(restorer, successor)
 
-    def _hand_over(self, restorer: Restorer, successor: Successor) -> None:
+    def _hand_over(self, restorer: Runner, successor: Successor) -> None:
         engine, before = successor.take(), restorer.engine
         if engine is None:
             self._note(before, None, f"{successor.names} did not take over ({successor.reason})")

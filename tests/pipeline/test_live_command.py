@@ -1,0 +1,191 @@
+"""`derain live` as users start and end it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import onnx_models
+import pytest
+from live_fakes import FakeSink
+
+from derain.engines.engine import EngineOptions
+from derain.engines.errors import UsageError
+from derain.pipeline.cli import run
+from derain.pipeline.commands.live import job_of
+from derain.pipeline.live.address import parse_address
+from derain.pipeline.live.job import CameraJob, LiveJob, run_live
+from derain.pipeline.live.outlets import Outlet
+from derain.pipeline.live.telling import QuietLiveTeller
+from derain.pipeline.sources import marks
+
+PATTERN = "pattern:96x64@20"
+ENGINE = EngineOptions(backend="onnxruntime", threads=1)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return onnx_models.mapped(tmp_path_factory.mktemp("models"), kernel=1)
+
+
+def command(model: Path, *options: str) -> list[str]:
+    return ["live", "--model", str(model), "--backend", "onnxruntime", "--threads", "1", *options]
+
+
+def started(model: Path, *options: str) -> "subprocess.Popen[str]":
+    line = [sys.executable, "-m", "derain.pipeline", *command(model, *options)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_programs_are_told_all_of_it(model: Path, capsys: Any, tmp_path: Path) -> None:
+    metrics = tmp_path / "live.prom"
+    options = ("--duration", "1.5s", "--json", "--metrics", str(metrics), "--max-latency", "2s")
+    assert run(command(model, PATTERN, f"back={PATTERN}", *options)) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    start, end = events[0], events[-1]
+    assert start["event"] == "start" and start["backend"] == "onnxruntime" and start["policy"] == "live"
+    assert start["cameras"] == [
+        {"name": "pattern", "source": PATTERN},
+        {"name": "back", "source": PATTERN},
+    ]
+    assert start["max_latency_ms"] == 2000 and start["steps"][-1] == "shown as it comes"
+    live = {"event": "state", "camera": "back", "state": "live", "said": ""}
+    assert live in events
+    assert (end["event"], end["status"], end["exit_code"]) == ("end", "done", 0)
+    assert [event["event"] for event in events].count("end") == 1
+    for camera in end["cameras"]:
+        assert camera["restored"] > 5 and camera["late"] == 0
+        assert camera["restored"] + camera["dropped"] == pytest.approx(camera["decoded"], abs=2)
+        assert 0 < camera["latency"]["p50_ms"] <= camera["latency"]["p99_ms"]
+        assert camera["rain"] is not None
+    assert 'derain_live_restored_total{camera="back"}' in metrics.read_text(encoding="utf-8")
+
+
+def test_people_get_lines(model: Path, capsys: Any) -> None:
+    assert run(command(model, PATTERN, "--duration", "300ms")) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"derain: live pattern ({PATTERN}): model mapped 1, onnxruntime")
+    assert "derain: pattern is live" in lines
+    assert lines[-1].startswith("derain: done after ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_within_five_seconds_and_well(model: Path, number: signal.Signals) -> None:
+    with started(model, PATTERN, PATTERN, "--json") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "figures" and all(one["restored"] for one in event["cameras"]):
+                break
+        began = time.monotonic()
+        process.send_signal(number)
+        rest = [json.loads(line) for line in process.stdout]
+        assert process.wait(60) == 0
+    assert time.monotonic() - began < 5
+    assert rest[-1]["event"] == "end" and rest[-1]["message"].startswith("ended after ")
+
+
+def test_where_the_reader_of_the_lines_has_gone_it_ends(model: Path) -> None:
+    with started(model, PATTERN, "--json") as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 1
+        assert "the program that read the --json lines has gone" in process.stderr.read()
+
+
+def test_latency_by_the_time_burned_into_the_picture(model: Path) -> None:
+    """What a sink is shown bears when it was drawn: its age there is the latency that is told."""
+    sink, apart = FakeSink(), []
+
+    def look(shown: Any) -> None:
+        mark = marks.read(shown.restored)
+        assert mark is not None and mark == marks.read(shown.taken.frame.pixels)
+        apart.append(abs(mark.age(shown.handed) - (shown.handed - shown.taken.arrived)))
+
+    sink.before = look
+    camera = CameraJob("pattern", parse_address("pattern:192x96@20"))
+    job = LiveJob((camera,), model, ENGINE, strength=0.0, duration=1.0)
+    figures = run_live(job, QuietLiveTeller(), lambda control, stack: [Outlet("sink", sink)])
+    assert len(apart) > 5 and max(apart) < 0.002
+    assert figures.cameras[0].restored == len(sink.shown)
+
+
+def test_a_file_of_cameras_and_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "cameras.yaml"
+    file.write_text(
+        "policy: lossless\nmodel: realtime\nbackend: openvino\ncameras:\n"
+        "  - {name: a, source: pattern, strength: 0.5}\n  - {name: b, source: 'pattern:64x48'}\n"
+    )
+    job = job_of((), file, {"backend": "cpu", "strength": 0.7})
+    assert [camera.name for camera in job.cameras] == ["a", "b"]
+    assert (job.policy, job.model, job.engine.backend, job.strength) == ("lossless", "realtime", "cpu", 0.7)
+    assert job.cameras[0].strength == 0.5
+    assert all(camera.options.lossless for camera in job.cameras)
+    with pytest.raises(UsageError, match="give one of the two"):
+        job_of(("pattern",), file, {})
+    with pytest.raises(UsageError, match="--read-timeout is of sources, which --config has"):
+        job_of((), file, {"read_timeout": 3.0})
+
+
+def test_sources_get_names_and_options() -> None:
+    sources = ("pattern", "pattern", "rtsp://u:p@host/a=b", "door 2=rtsp://host/x", "0")
+    job = job_of(sources, None, {"rate": Fraction(10), "transport": "tcp"})
+    assert [camera.name for camera in job.cameras] == ["pattern", "pattern-2", "rtsp", "door 2", "webcam"]
+    assert job.cameras[2].address.url == "rtsp://u:p@host/a=b"
+    assert all(camera.options.rate == 10 for camera in job.cameras)
+    assert {camera.options.transport for camera in job.cameras} == {"tcp"}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "there is no source; give one"),
+        (["pattern", "--max-latency", "80"], "the latency to keep is 80000 ms"),
+        (["pattern", "--max-latency", "soon"], "--max-latency takes a time such as 80ms"),
+        (["pattern", "--size", "big"], "the size takes WIDTHxHEIGHT"),
+        (["pattern", "--rate", "1/0"], "the rate takes frames a second"),
+        (["pattern", "--metrics", "figures.txt"], "the metrics go to a file .prom"),
+        (["0", "--policy", "lossless"], "can't wait"),
+        (["ftp://host/x"], "can't be opened"),
+        (["--config", "none.yaml"], "can't be read"),
+        (["pattern", "--model", "none"], "there is no network 'none'"),
+        (["nosuchfile.mp4"], "nosuchfile.mp4"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(options: list[str], told: str, capsys: Any) -> None:
+    assert run(["live", *options]) == 2
+    said = capsys.readouterr().err.strip()
+    assert told in said and said.startswith("derain: ") and "\n" not in said
+
+
+def test_a_second_ctrl_c_does_not_wait(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first drains; while a sink takes its time to close, the second ends it."""
+    monkeypatch.setattr("derain.pipeline.live.running.CLOSING", 60.0)
+    closing, release = threading.Event(), threading.Event()
+    sink = FakeSink()
+
+    def close() -> None:
+        closing.set()
+        release.wait(60)
+
+    sink.closing = close
+    sink.before = lambda shown: os.kill(os.getpid(), signal.SIGINT) if not sink.shown else None
+    job = LiveJob((CameraJob("pattern", parse_address(PATTERN)),), model, ENGINE)
+
+    def interrupt() -> None:
+        closing.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    again = threading.Thread(target=interrupt)
+    again.start()
+    with pytest.raises(KeyboardInterrupt):
+        run_live(job, QuietLiveTeller(), lambda control, stack: [Outlet("sink", sink)])
+    release.set()
+    again.join()

@@ -16,6 +16,7 @@ COMMANDS: tuple[Entry, ...] = (
     ("video", "derain.pipeline.commands.video", "", "Take the rain out of a video file."),
     ("live", "derain.pipeline.commands.live", "", "Take the rain out of cameras and streams, live."),
     ("image", "derain.pipeline.commands.image", "", "Take the rain out of pictures."),
+    ("verify", "derain.pipeline.commands.verify", "", "Tell whether evidence is as it was written."),
     ("models", "derain.pipeline.commands.models", "", "List the shipped networks with their cards."),
     ("doctor", "derain.pipeline.commands.doctor", "", "Say what this machine will run, and why."),
     ("engine", "derain.pipeline.commands.engine", "", "Build plans for TensorRT ahead, and look after them."),

@@ -11,7 +11,6 @@ from derain.engines.errors import DerainError
 from derain.pipeline.live.seam import LiveSink, Packet, Shown, State
 
 TICK = 0.1
-"""Seconds between two calls of `Work.tick` where nothing comes."""
 CLOSING = 4.5
 MOST_BYTES = 32 * 2**20
 """Of packets that wait."""
@@ -29,7 +28,7 @@ class Work(Protocol):
     def state(self, state: State, said: str) -> None: ...
 
     def tick(self) -> None:
-        """Called after all that came, and every TICK seconds."""
+        """Called after all that came, and again and again where nothing comes."""
         ...
 
     def end(self) -> None: ...
@@ -39,11 +38,11 @@ class OwnThread:
     """See `live.seam.LiveSink`; of one camera, any other's frames are left. `name`: as it is told.
 
     `dropped`: frames for which newer ones came before they had their turn; `packets_dropped`: packets for
-    which there was no room.
+    which there was no room. `tick`: seconds between two calls of `Work.tick` where nothing comes.
     """
 
-    def __init__(self, name: str, camera: str, work: Work) -> None:
-        self.name, self.camera = name, camera
+    def __init__(self, name: str, camera: str, work: Work, tick: float = TICK) -> None:
+        self.name, self.camera, self._tick = name, camera, tick
         self.dropped = self.packets_dropped = 0
         self._work = work
         self._news = threading.Condition()
@@ -113,7 +112,7 @@ class OwnThread:
     def _turn(self) -> bool:
         """Works off what came; whether it was the last turn."""
         with self._news:
-            self._news.wait_for(self._has_news, TICK)
+            self._news.wait_for(self._has_news, self._tick)
             shown, self._shown = self._shown, None
             states, packets = list(self._states), list(self._packets)
             self._states.clear()

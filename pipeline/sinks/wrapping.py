@@ -55,8 +55,9 @@ class Sound:
 
 
 class Wrapping:
-    """A container being written. `target`: a path, an address or a file. `video`: the codec of the pictures,
-    "" for none. `left_out`: the tracks of `sounds` that it can't carry.
+    """A container being written. `target`: a path, an address or a file. `video`: the codec of the pictures;
+    `extradata`: what its decoder needs, where the first packet does not tell. `left_out`: the tracks of
+    `sounds` that it can't carry.
 
     Raises av.FFmpegError, ValueError or OSError where it can't be.
     """
@@ -69,11 +70,16 @@ class Wrapping:
         video: str = "h264",
         sounds: Sequence[Sound] = (),
         options: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
+        extradata: bytes = b"",
     ) -> None:
         self.output = av.open(target, "w", format=format_name, container_options=dict(options or {}))
-        self.output.metadata.update(tags or {})
-        self.video = self.output.add_mux_stream(video, width=size[0], height=size[1]) if video else None
+        self.video: Any
+        if extradata:
+            self.video = add_copy(self.output, video, extradata, video=size)
+        else:
+            self.video = self.output.add_mux_stream(video, width=size[0], height=size[1])
+        if self.video is None:
+            raise ValueError(f"{video} is not copied here")
         self.left_out: list[Sound] = []
         self._sounds: dict[int, Any] = {}
         self._last: dict[int, int] = {}
@@ -86,7 +92,6 @@ class Wrapping:
 
     def add_picture(self, packet: Packet[Any]) -> None:
         """A packet of an encoder."""
-        assert self.video is not None
         packet.stream = self.video
         self.output.mux(packet)
 

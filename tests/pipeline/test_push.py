@@ -1,0 +1,224 @@
+"""Streams pushed to a far end that is another process: what comes out there, and what a bad one does."""
+
+import itertools
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import pytest
+from live_outputs import number_of, shown, sound, times
+
+from derain.engines.errors import UsageError
+from derain.pipeline.live.address import parse_address
+from derain.pipeline.live.seam import LiveSink, Packet, Track
+from derain.pipeline.sinks.coder import LIVE, Coder
+from derain.pipeline.sinks.hls import PLAYLIST, Hls, open_hls
+from derain.pipeline.sinks.push import Line, open_push
+
+TESTS = Path(__file__).parent.parent
+SYSTEM_PYTHON = "/usr/bin/python3"
+
+
+def no_tracks(camera: str) -> Sequence[Track]:
+    return ()
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def receiver(address: str, options: dict[str, str], seconds: float) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, str(TESTS / "receiver.py"), address, json.dumps(options), str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "listening\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def got(process: "subprocess.Popen[str]") -> tuple[list[tuple[float, int]], int]:
+    """(time, number) of each picture, and how many packets of sound."""
+    assert process.stdout is not None
+    answer = json.loads(process.stdout.readline())
+    return answer["seen"], answer["heard"]
+
+
+def feed(sink: LiveSink, first: int, last: int, packets: Sequence[Packet] = ()) -> None:
+    for number in range(first, last):
+        sink.show(shown(number))
+        for packet in packets[number * len(packets) // last : (number + 1) * len(packets) // last]:
+            sink.packet("front", packet)
+        time.sleep(0.04)
+
+
+def whole(seen: list[tuple[float, int]], least: int) -> None:
+    """The frames came in their order, at times that go forward."""
+    assert len(seen) >= least
+    assert all(after[0] > before[0] for before, after in itertools.pairwise(seen))
+    steps = [(after[1] - before[1]) % 30 for before, after in itertools.pairwise(seen)]
+    assert max(steps) <= 15, "numbers go on"
+
+
+def test_mpeg_ts_over_udp_arrives_with_its_sound_and_its_stub() -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    track, packets = sound(3.0)
+    sink = open_push(parse_address(f"udp://127.0.0.1:{port}"), "front", lambda camera: [track])
+    with receiver(f"udp://127.0.0.1:{port}?fifo_size=1000&overrun_nonfatal=1", {}, 3.5) as process:
+        feed(sink, 0, 66, packets)
+        time.sleep(2.0)
+        feed(sink, 66, 80)
+        sink.close()
+        seen, heard = got(process)
+    whole([one for one in seen if one[1] >= 0], 30)
+    assert heard > 15
+    stubs = [one for one in seen if one[1] < 0]
+    assert stubs, "the stub is darker than any frame"
+
+
+def test_rtmp_arrives() -> None:
+    address = f"rtmp://127.0.0.1:{free_port()}/live/front"
+    track, packets = sound(3.0)
+    with receiver(address, {"listen": "1"}, 2.0) as process:
+        sink = open_push(parse_address(address), "front", lambda camera: [track])
+        feed(sink, 0, 80, packets)
+        sink.close()
+        seen, heard = got(process)
+    whole(seen, 25)
+    assert heard > 10
+
+
+def has_server() -> bool:
+    script = "import gi; gi.require_version('GstRtspServer', '1.0')"
+    try:
+        return subprocess.run([SYSTEM_PYTHON, "-c", script], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_server(), reason="gir1.2-gst-rtsp-server-1.0 is not installed")
+def test_a_real_rtsp_server_takes_it(tmp_path: Path) -> None:
+    file = tmp_path / "taken.ts"
+    command = [SYSTEM_PYTHON, str(TESTS / "rtsp_recorder.py"), str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline().split()[1])
+        sink = open_push(parse_address(f"rtsp://user:secret@127.0.0.1:{port}/live"), "front", no_tracks)
+        feed(sink, 0, 75)
+        sink.close()
+        time.sleep(0.5)
+        server.communicate("")
+    with av.open(str(file)) as container:
+        numbers = [number_of(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    assert len(numbers) >= 30
+    assert len(times(file)) >= 30
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """It accepts, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        kept: list[socket.socket] = []
+
+        def accept() -> None:
+            try:
+                while True:
+                    kept.append(server.accept()[0])
+            except OSError:
+                return
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield int(server.getsockname()[1])
+        server.shutdown(socket.SHUT_RDWR)
+        for one in kept:
+            one.close()
+
+
+def test_a_far_end_that_never_answers_holds_up_nobody() -> None:
+    with silent_server() as port:
+        sink = open_push(parse_address(f"rtmp://127.0.0.1:{port}/live/front"), "front", no_tracks)
+        began = time.monotonic()
+        for number in range(40):
+            sink.show(shown(number))
+        assert time.monotonic() - began < 1, "show returns at once"
+        time.sleep(1)
+        began = time.monotonic()
+        sink.close()
+        assert time.monotonic() - began < 5
+
+
+def test_one_that_never_answers_is_given_up() -> None:
+    with silent_server() as port:
+        line = Line(parse_address(f"rtmp://127.0.0.1:{port}/live/x"), (64, 48), [], stall=1.0)
+        for packet in Coder((64, 48), 25, LIVE).encode(shown(0).restored, 0.0):
+            line.picture(packet)
+        assert line.ready()
+        deadline = time.monotonic() + 20
+        with pytest.raises(OSError, match="the far end does not answer"):
+            while time.monotonic() < deadline:
+                line.ready()
+                time.sleep(0.1)
+        line.close()
+
+
+def test_why_it_failed_is_told_without_credentials(caplog: pytest.LogCaptureFixture) -> None:
+    port = free_port()
+    sink = open_push(parse_address(f"rtsp://eve:hunter22@127.0.0.1:{port}/live"), "front", no_tracks)
+    deadline = time.monotonic() + 20
+    while "is away" not in caplog.text and time.monotonic() < deadline:
+        feed(sink, 0, 5)
+    sink.close()
+    assert (
+        f"the stream to rtsp://***@127.0.0.1:{port}/live of front is away and is tried again" in caplog.text
+    )
+    assert "connection refused" in caplog.text
+    assert "hunter22" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("http://host/x", "nothing is pushed to http://host/x; take rtsp"),
+        ("udp://@:5000", "names no host to push to"),
+    ],
+)
+def test_what_nothing_is_pushed_to_is_a_sentence(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        open_push(parse_address(text), "front", no_tracks)
+
+
+def test_hls_plays_while_it_grows_and_keeps_few_segments(tmp_path: Path) -> None:
+    sink = open_hls(Hls(tmp_path, seconds=0.5, most=3), "front", no_tracks)
+    feed(sink, 0, 100)
+    playlist = tmp_path / "front" / PLAYLIST
+    assert "#EXT-X-ENDLIST" not in playlist.read_text()
+    segments = sorted(path.name for path in (tmp_path / "front").glob("*.ts"))
+    assert 3 <= len(segments) <= 6
+    sink.close()
+    with receiver(str(playlist), {}, 30) as process:
+        seen, _ = got(process)
+    whole(seen, 20)
+    sink = open_hls(Hls(tmp_path, seconds=0.5, most=20), "front", no_tracks)
+    feed(sink, 0, 40)
+    sink.close()
+    text = playlist.read_text()
+    assert "#EXT-X-DISCONTINUITY" in text, "a new run goes on"
+    assert not {"live-000000.ts"} & {path.name for path in (tmp_path / "front").glob("*.ts")}
+
+
+def test_what_makes_no_sense_of_hls_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"takes 0.5 s to 60 s"):
+        Hls(tmp_path, seconds=0.1)
+    with pytest.raises(UsageError, match="takes 2 to 10000"):
+        Hls(tmp_path, most=1)

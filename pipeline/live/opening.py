@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from derain.engines.errors import UsageError
 from derain.pipeline.live.address import Address, Kind
@@ -42,7 +43,7 @@ class SourceOptions:
     frozen: float = 20.0
     retry_first: float = 0.5
     retry_from: float = 1.0
-    retry_most: float = 30.0
+    retry_most: float = 10.0
     retry_refused: float = 60.0
     seed: int | None = None
 
@@ -93,5 +94,12 @@ def open_live(address: Address, name: str, options: SourceOptions) -> LiveSource
         from derain.pipeline.sources.pattern import RATE, SIZE, PatternSource  # noqa: PLC0415 - needs OpenCV
 
         size, rate = address.size or options.size or SIZE, address.rate or options.rate or RATE
-        return PatternSource(name, address.shown, size, rate)
-    raise UsageError(f"{address.shown} can't be opened: of live sources there is only the pattern so far")
+        return PatternSource(name, address.shown, size, rate, options.lossless)
+    if address.kind is Kind.FILE:
+        from derain.pipeline.sources.probe import main_video, open_input  # noqa: PLC0415 - needs FFmpeg
+
+        with open_input(Path(address.url)) as container:
+            main_video(container, Path(address.url))
+    from derain.pipeline.sources.lasting import LastingSource  # noqa: PLC0415 - it imports this module
+
+    return LastingSource(name, address, options)

@@ -125,9 +125,17 @@ def lay_drop(picture: Pixels, x: int, y: int, mask: npt.NDArray[np.float32]) -> 
 
 class PatternSource:
     """The test pattern as a `LiveSource`. Frames that it can't draw in time are left out, as a camera would:
-    their numbers are missing in the marks and time stamps."""
+    their numbers are missing in the marks and time stamps. `lossless`: they are drawn all the same, and late.
+    """
 
-    def __init__(self, name: str, shown: str, size: tuple[int, int] = SIZE, rate: Fraction = RATE) -> None:
+    def __init__(
+        self,
+        name: str,
+        shown: str,
+        size: tuple[int, int] = SIZE,
+        rate: Fraction = RATE,
+        lossless: bool = False,
+    ) -> None:
         self.name, self.shown = name, shown
         self.said = ""
         self._state = State.OPENING
@@ -135,7 +143,7 @@ class PatternSource:
         self.info: StreamInfo | None = StreamInfo(
             *size, 1 / rate, average_rate=rate, real_rate=rate, codec="pattern", pixel_format="rgb24"
         )
-        self._size, self._rate = size, rate
+        self._size, self._rate, self._lossless = size, rate, lossless
         self._decoded = 0
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -177,4 +185,5 @@ class PatternSource:
             self._decoded += 1
             if not self._over.is_set():
                 give(taken)
-            number = max(number + 1, int((time.monotonic() - began) * self._rate))
+            due = 0 if self._lossless else int((time.monotonic() - began) * self._rate)
+            number = max(number + 1, due)

@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from fractions import Fraction
 from typing import Any, cast
 
@@ -115,6 +116,24 @@ def test_a_pattern_runs_at_its_own_pace_until_it_is_stopped() -> None:
         assert mark.age(one.arrived) < 0.002
     # Never before its time, however late it may be.
     assert all(one.arrived - taken[0].arrived >= (one.frame.pts or 0) / 50 - 0.05 for one in taken)
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_pattern_leaves_frames_out_where_it_is_late_unless_it_must_not(lossless: bool) -> None:
+    numbers: list[int] = []
+    enough = threading.Event()
+
+    def give(one: Taken) -> None:
+        time.sleep(0.05)  # of frames that are 0.01 s apart
+        numbers.append(one.frame.pts or 0)
+        if len(numbers) == 5:
+            enough.set()
+
+    source = open_live(parse_address("pattern:160x120@100"), "demo", SourceOptions(lossless=lossless))
+    source.start(give)
+    assert enough.wait(30)
+    source.stop()
+    assert (numbers[:5] == [0, 1, 2, 3, 4]) == lossless
 
 
 def test_size_and_rate_may_be_asked_for_beside_the_address() -> None:

@@ -1,0 +1,166 @@
+"""Streams that go wrong: hosts that say nothing, or nonsense; packets that are lost on the way."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from live_sources import watched
+
+from derain.pipeline.live.seam import State
+from derain.pipeline.sources import marks
+from derain.pipeline.sources.pattern import Scenery
+
+SIZE, RATE = (160, 120), Fraction(15)
+
+
+@contextmanager
+def answering(answer: bytes | None) -> Iterator[int]:
+    """A port where every caller gets `answer` and is left hanging; None: where nobody answers at all."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        calls: list[socket.socket] = []
+
+        def take() -> None:
+            while True:
+                try:
+                    call, _ = server.accept()
+                except OSError:
+                    return
+                calls.append(call)
+                call.sendall(answer or b"")
+
+        thread = threading.Thread(target=take, daemon=True)
+        if answer is not None:
+            thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            for call in calls:
+                call.close()
+            if answer is not None:
+                thread.join()
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_host_that_takes_the_call_and_says_nothing_is_given_up_in_time(scheme: str) -> None:
+    with answering(None) as port, watched(f"{scheme}://127.0.0.1:{port}/live", open_timeout=0.5) as eye:
+        eye.state(State.AWAY)
+        assert eye.source.said == "no answer within 0.5 s"
+
+
+def test_a_source_is_stopped_while_it_waits_for_an_answer() -> None:
+    with answering(None) as port, watched(f"rtsp://127.0.0.1:{port}/live") as eye:
+        assert eye.source.state is State.OPENING
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answer"),
+    [
+        ("rtsp", os.urandom(4096)),
+        ("http", b"HTTP/1.0 200 OK\r\nContent-Type: video/mp4\r\n\r\n" + bytes(range(256)) * 64),
+    ],
+)
+def test_a_host_that_talks_nonsense_is_away(scheme: str, answer: bytes) -> None:
+    with answering(answer) as port, watched(f"{scheme}://127.0.0.1:{port}/live", open_timeout=1.0) as eye:
+        eye.state(State.AWAY)
+        assert eye.source.said and not eye.frames
+
+
+def test_where_nothing_listens_is_told_and_tried_again_and_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with watched(f"rtsp://bob:hunter2@127.0.0.1:{port}/live") as eye:
+        eye.state(State.AWAY)
+        assert eye.source.said == "nothing listens at this address (connection refused)"
+
+
+def test_a_host_that_has_no_address_is_told() -> None:
+    host = f"{'a' * 64}.invalid"  # too long to be asked for
+    with watched(f"rtsp://bob:hunter2@{host}/live") as eye:
+        eye.state(State.AWAY)
+        assert eye.source.said.startswith(f"failed to resolve hostname {host}")
+
+
+class Sender(threading.Thread):
+    """Sends the test pattern as MPEG-TS over UDP to a port. While `harm` is set every seventh packet of 188
+    bytes is lost, or noise is sent in its place."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.harm, self.over = threading.Event(), threading.Event()
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.connect(("127.0.0.1", port))
+        self._sent = 0
+
+    def write(self, data: bytes) -> int:
+        """What FFmpeg writes to."""
+        for at in range(0, len(data), 188):
+            self._sent += 1
+            part = data[at : at + 188]
+            if self.harm.is_set() and self._sent % 7 == 0:
+                part = os.urandom(188) if self._sent % 3 == 0 else b""
+            with suppress(ConnectionRefusedError):  # nobody listens yet
+                self._socket.send(part)
+        return len(data)
+
+    def run(self) -> None:
+        """Sends until it is over."""
+        scenery = Scenery(SIZE, RATE)
+        to: Any = self
+        options = {"tune": "zerolatency", "preset": "ultrafast", "g": "10", "threads": "1"}
+        with av.open(to, "w", format="mpegts", options={"flush_packets": "1"}) as output:
+            stream: Any = output.add_stream("libx264", rate=int(RATE), options=options)
+            stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+            number = 0
+            while not self.over.wait(1 / float(RATE)):
+                pixels = scenery.rainy(number)
+                marks.burn(pixels, marks.Mark(number, 0))
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+                number += 1
+        self._socket.close()
+
+
+@pytest.fixture
+def sender() -> Iterator[tuple[Sender, int]]:
+    """One that sends, and its port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    one = Sender(port)
+    one.start()
+    yield one, port
+    one.over.set()
+    one.join()
+
+
+def test_of_a_stream_that_loses_packets_no_damaged_picture_is_shown(sender: tuple[Sender, int]) -> None:
+    one, port = sender
+    with watched(f"udp://127.0.0.1:{port}") as eye:
+        eye.more(8)
+        one.harm.set()
+        eye.until(lambda: eye.source.counts.held >= 8)
+        one.harm.clear()
+        eye.until(lambda: not eye.frames[-1].frame.held)
+        eye.more(8)
+        assert eye.source.counts.reconnects == 0
+    errors: list[float] = []
+    scenery, before = Scenery(SIZE, RATE), eye.frames[0].frame.pixels
+    for taken in eye.frames:
+        pixels = taken.frame.pixels
+        if taken.frame.held:
+            assert np.array_equal(pixels, before)
+        else:
+            mark = marks.read(pixels)
+            assert mark is not None
+            top = marks.marked_height(SIZE[1])
+            error = np.abs(scenery.rainy(mark.number)[top:].astype(int) - pixels[top:]).mean()
+            errors.append(float(error))
+        before = pixels
+    assert max(errors) < 6

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from derain.engines.engine import EngineOptions
@@ -74,6 +74,14 @@ class LiveJob:
         if self.policy == "lossless":
             self._check_lossless()
 
+    def asked(self) -> tuple[CameraJob, ...]:
+        """The cameras; where no frame may be left out, none of them may leave one out by itself."""
+        lossless = self.policy == "lossless"
+        return tuple(
+            replace(one, options=replace(one.options, lossless=lossless or one.options.lossless))
+            for one in self.cameras
+        )
+
     def _check_lossless(self) -> None:
         if self.max_latency is not None:
             raise UsageError("a latency is kept by leaving frames out; lossless leaves none out: take one")
@@ -123,7 +131,7 @@ def run_live(
     """
     with ExitStack() as stack:
         teller = stack.enter_context(QuietLiveTeller() if teller is None else teller)
-        sources = [open_source(camera) for camera in job.cameras]
+        sources = [open_source(camera) for camera in job.asked()]
         strengths = [job.strength if one.strength is None else one.strength for one in job.cameras]
         live = LiveRun(sources, strengths, job.policy, job.max_latency, teller)
         shown = outlets(live.desk, stack)

@@ -25,8 +25,8 @@ from derain.pipeline.sources.telling import (
     receive,
 )
 
-DRAIN = 5.0
-"""Seconds for the last frames of a file to be taken over."""
+DRAIN = 3600.0
+"""Seconds for the last frames of a file to be taken over; whoever waits no longer ends this process."""
 
 
 def main() -> int:

@@ -8,10 +8,12 @@ import pytest
 from clips import Clip
 from live_sources import QUICK, Eye, watched
 
-from derain.engines.errors import UsageError
+from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.live.address import parse_address
+from derain.pipeline.live.job import CameraJob, LiveJob, run_live
 from derain.pipeline.live.opening import SourceOptions, open_live
-from derain.pipeline.live.seam import State, Taken
+from derain.pipeline.live.seam import LiveSource, State, Taken
+from derain.pipeline.live.slots import Policy
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,20 @@ def test_a_run_that_is_late_gets_every_frame_of_a_lossless_source_and_the_newest
         assert eye.frames[-1].frame.pts is not None
         assert float(eye.frames[-1].frame.pts * eye.frames[-1].frame.time_base) == pytest.approx(0.44)
     assert counts[True] == 12 and counts[False] < 12
+
+
+@pytest.mark.parametrize("policy", ["live", "lossless"])
+def test_a_run_that_is_lossless_has_its_sources_wait(clip: Path, policy: Policy) -> None:
+    asked: list[bool] = []
+
+    def opened(camera: CameraJob) -> LiveSource:
+        asked.append(camera.options.lossless)
+        raise DerainError("enough")
+
+    cameras = (CameraJob("cam", parse_address(str(clip))), CameraJob("demo", parse_address("pattern")))
+    with pytest.raises(DerainError, match="enough"):
+        run_live(LiveJob(cameras, policy=policy), open_source=opened)
+    assert asked == [policy == "lossless"]
 
 
 def test_a_file_that_is_not_there_or_no_video_is_refused_before_the_start(tmp_path: Path) -> None:

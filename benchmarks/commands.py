@@ -57,6 +57,7 @@ SUBJECTS: tuple[Entry, ...] = (
         "train",
         "An NVIDIA card in eight minutes: parity, speed, streams.",
     ),
+    ("live", "derain.benchmarks.live", "", "Live video: added latency, drops, and memory over time."),
     ("quality", "derain.benchmarks.quality", "train", "Quality against time, beside others' networks."),
     ("background", "derain.benchmarks.background", "", "How near the truth are backgrounds of rainy video?"),
 )

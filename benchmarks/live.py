@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,10 +18,11 @@ from derain.pipeline.bypass import BypassChoice
 from derain.pipeline.commands.live import cameras_of, rate_option, seconds_option, size_option
 from derain.pipeline.commands.options import network_options, path_option, whole_option
 from derain.pipeline.live.contract import Move
+from derain.pipeline.live.desk import Desk
 from derain.pipeline.live.job import LiveJob, run_live
 from derain.pipeline.live.opening import SourceOptions
 from derain.pipeline.live.outlets import Outlet
-from derain.pipeline.live.seam import CameraFigures, Control, Figures, Packet, Shown, State
+from derain.pipeline.live.seam import CameraFigures, Figures, Packet, Shown, State
 from derain.pipeline.live.telling import QuietLiveTeller
 from derain.pipeline.metrics import Histogram
 
@@ -124,7 +124,7 @@ def measure(job: LiveJob) -> LiveMeasurement:
     watching, receiver, process = Watching(), Receiver(), psutil.Process()
     before, began = process.cpu_times(), time.monotonic()
 
-    def outlets(control: Control, stack: ExitStack) -> Sequence[Outlet]:
+    def outlets(desk: Desk) -> Sequence[Outlet]:
         return [Outlet("the benchmark", receiver)]
 
     figures = run_live(job, watching, outlets)

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from live_fakes import FakeCamera, FakeSink
@@ -12,9 +11,10 @@ from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError
 from derain.pipeline.live.address import parse_address
 from derain.pipeline.live.contract import Move
+from derain.pipeline.live.desk import Desk
 from derain.pipeline.live.job import CameraJob, LiveJob, run_live
 from derain.pipeline.live.outlets import Outlet
-from derain.pipeline.live.seam import Control, Figures, State
+from derain.pipeline.live.seam import Figures, State
 from derain.pipeline.live.telling import LiveEnd, LiveFacts, QuietLiveTeller
 from derain.pipeline.metrics import Change
 
@@ -59,7 +59,7 @@ class Run:
         **options: object,
     ) -> None:
         self.cameras, self.sinks, self.told = cameras, list(sinks) or [FakeSink()], Told()
-        self.control: Control | None = None
+        self.control: Desk | None = None
         self.figures: Figures | None = None
         self.error: BaseException | None = None
         jobs = tuple(CameraJob(camera.name, parse_address("pattern")) for camera in cameras)
@@ -75,8 +75,8 @@ class Run:
         except DerainError as error:
             self.error = error
 
-    def _outlets(self, control: Control, stack: ExitStack) -> list[Outlet]:
-        self.control = control
+    def _outlets(self, desk: Desk) -> list[Outlet]:
+        self.control = desk
         return [self._outlet(number, sink) for number, sink in enumerate(self.sinks)]
 
     def __enter__(self) -> "Run":
@@ -91,6 +91,11 @@ class Run:
             before = len(self.sinks[-1].of(camera.name))
             camera.send(time.monotonic())
             wait_for(lambda before=before: len(self.sinks[-1].of(camera.name)) > before)  # type: ignore[misc]
+
+    def ends(self) -> None:
+        """By itself."""
+        self._thread.join(60)
+        assert not self._thread.is_alive()
 
     def __exit__(self, *error: object) -> None:
         for camera in self.cameras:

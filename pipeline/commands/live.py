@@ -146,18 +146,7 @@ def job_of(sources: Sequence[str], config: Path | None, given: dict[str, Any]) -
         cameras, told = cameras_in(config, of_source)
         settings = {**told, **settings}
     engine = EngineOptions(**{name: settings.pop(name) for name in ENGINE if name in settings})
-    job = LiveJob(cameras, engine=engine, **settings)
-    return replace(job, cameras=tuple(waiting(camera) for camera in cameras)) if is_lossless(job) else job
-
-
-def is_lossless(job: LiveJob) -> bool:
-    """Whether no frame is left out."""
-    return job.policy == "lossless"
-
-
-def waiting(camera: CameraJob) -> CameraJob:
-    """A camera whose source waits for the run."""
-    return replace(camera, options=replace(camera.options, lossless=True))
+    return LiveJob(cameras, engine=engine, **settings)
 
 
 def cameras_in(config: Path, of_source: dict[str, Any]) -> tuple[tuple[CameraJob, ...], dict[str, Any]]:

@@ -10,11 +10,12 @@ from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.bypass import BypassChoice, check_bypass
 from derain.pipeline.live.address import Address, Kind
+from derain.pipeline.live.desk import Desk
 from derain.pipeline.live.networks import Opened, open_networks
 from derain.pipeline.live.opening import SourceOptions, open_live
 from derain.pipeline.live.outlets import Outlet
 from derain.pipeline.live.running import LiveRun
-from derain.pipeline.live.seam import Control, Figures, LiveSource
+from derain.pipeline.live.seam import Figures, LiveSource
 from derain.pipeline.live.slots import POLICIES, Policy
 from derain.pipeline.live.telling import LiveEnd, LiveFacts, LiveTeller, QuietLiveTeller, summary
 from derain.pipeline.restore import check_strength
@@ -103,8 +104,8 @@ def check_names(names: Sequence[str]) -> None:
 
 
 OpenSource = Callable[[CameraJob], LiveSource]
-OpenOutlets = Callable[[Control, ExitStack], Sequence[Outlet]]
-"""Opens all sinks of a run; the stack closes what stays open where that fails."""
+OpenOutlets = Callable[[Desk], Sequence[Outlet]]
+"""Opens all sinks of a run, or none where one can't be had. The run closes them."""
 
 
 def open_camera(camera: CameraJob) -> LiveSource:
@@ -112,7 +113,7 @@ def open_camera(camera: CameraJob) -> LiveSource:
     return open_live(camera.address, camera.name, camera.options)
 
 
-def no_outlets(control: Control, stack: ExitStack) -> Sequence[Outlet]:
+def no_outlets(desk: Desk) -> Sequence[Outlet]:
     """Nothing is shown; the figures tell."""
     return ()
 
@@ -134,7 +135,7 @@ def run_live(
         sources = [open_source(camera) for camera in job.asked()]
         strengths = [job.strength if one.strength is None else one.strength for one in job.cameras]
         live = LiveRun(sources, strengths, job.policy, job.max_latency, teller)
-        shown = outlets(live.desk, stack)
+        shown = outlets(live.desk)
         live.show_on(shown)
         try:
             with suppress(KeyboardInterrupt):

@@ -146,7 +146,7 @@ class LiveRun:
                 camera.source.start(camera.give, partial(self._outlets.packet, camera.name))
 
     def _ended(self, began: float, duration: float | None) -> bool:
-        if self.failure is not None:
+        if self.failure is not None or self.desk.leaving.is_set():
             return True
         if duration is not None and time.monotonic() - began >= duration:
             return True

@@ -112,7 +112,7 @@ def test_latency_by_the_time_burned_into_the_picture(model: Path) -> None:
     sink.before = look
     camera = CameraJob("pattern", parse_address("pattern:192x96@20"))
     job = LiveJob((camera,), model, ENGINE, strength=0.0, duration=1.0)
-    figures = run_live(job, QuietLiveTeller(), lambda control, stack: [Outlet("sink", sink)])
+    figures = run_live(job, QuietLiveTeller(), lambda desk: [Outlet("sink", sink)])
     assert len(apart) > 5 and max(apart) < 0.002
     assert figures.cameras[0].restored == len(sink.shown)
 
@@ -127,7 +127,7 @@ def test_a_file_of_cameras_and_the_command_line(tmp_path: Path) -> None:
     assert [camera.name for camera in job.cameras] == ["a", "b"]
     assert (job.policy, job.model, job.engine.backend, job.strength) == ("lossless", "realtime", "cpu", 0.7)
     assert job.cameras[0].strength == 0.5
-    assert all(camera.options.lossless for camera in job.cameras)
+    assert all(camera.options.lossless for camera in job.asked())
     with pytest.raises(UsageError, match="give one of the two"):
         job_of(("pattern",), file, {})
     with pytest.raises(UsageError, match="--read-timeout is of sources, which --config has"):
@@ -186,6 +186,6 @@ def test_a_second_ctrl_c_does_not_wait(model: Path, monkeypatch: pytest.MonkeyPa
     again = threading.Thread(target=interrupt)
     again.start()
     with pytest.raises(KeyboardInterrupt):
-        run_live(job, QuietLiveTeller(), lambda control, stack: [Outlet("sink", sink)])
+        run_live(job, QuietLiveTeller(), lambda desk: [Outlet("sink", sink)])
     release.set()
     again.join()

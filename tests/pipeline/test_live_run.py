@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,11 @@ from derain.engines.errors import UsageError
 from derain.pipeline.live import job as live_job
 from derain.pipeline.live import running
 from derain.pipeline.live.address import parse_address
+from derain.pipeline.live.desk import Desk
 from derain.pipeline.live.job import CameraJob, LiveJob, run_live
 from derain.pipeline.live.outlets import Outlet
 from derain.pipeline.live.scheduler import Scheduler
-from derain.pipeline.live.seam import Control, Packet, State
+from derain.pipeline.live.seam import Packet, State
 
 
 @pytest.fixture(scope="module")
@@ -159,16 +159,26 @@ def test_the_strength_is_set_while_it_runs(model: Path) -> None:
     assert np.array_equal(second.restored, second.taken.frame.pixels)
 
 
+def test_a_sink_may_ask_for_the_end_and_the_streams(model: Path) -> None:
+    with Run(model, [FakeCamera()]) as run:
+        run.send(run.cameras[0])
+        assert run.control is not None and run.control.cameras == ("front",)
+        assert run.control.tracks("front") == ()
+        assert run.control.engine is not None and run.control.engine.card.name == "conv"
+        run.control.leave()
+        run.ends()
+    assert run.told.ends[0].exit_code == 0
+
+
 def test_it_ends_after_its_duration(model: Path) -> None:
     run = Run(model, [FakeCamera()], duration=0.2)
     with run:
-        run._thread.join(60)
-        assert not run._thread.is_alive(), "nobody had to end it"
+        run.ends()
     assert run.figures is not None and run.figures.memory > 0
 
 
 def test_a_sink_that_can_not_be_opened_is_told_before_any_camera_is(model: Path) -> None:
-    def fail(control: Control, stack: ExitStack) -> list[Outlet]:
+    def fail(desk: Desk) -> list[Outlet]:
         raise UsageError("the port 80 is in use; give another")
 
     camera = FakeCamera()

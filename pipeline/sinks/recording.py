@@ -65,9 +65,14 @@ def open_file(path: Path) -> IO[bytes]:
     return path.open("xb", buffering=0)
 
 
+def safe_name(camera: str) -> str:
+    """The name of a camera as a file may have it."""
+    return re.sub(r"[^\w.-]+", "_", camera).strip(".") or "camera"
+
+
 def folder_for(folder: Path, camera: str) -> Path:
     """The folder of a camera in `folder`, made if need be; raises UsageError where it can't be written to."""
-    own = folder / (re.sub(r"[^\w.-]+", "_", camera).strip(".") or "camera")
+    own = folder / safe_name(camera)
     trial = own / f".trial-{os.getpid()}"
     try:
         own.mkdir(parents=True, exist_ok=True)

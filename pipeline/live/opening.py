@@ -88,7 +88,7 @@ def check_seconds(name: str, value: float, least: float) -> None:
 def open_live(address: Address, name: str, options: SourceOptions) -> LiveSource:
     """The source at `address`, which does nothing yet; what can't be opened now may be there later.
 
-    Raises UsageError for a file that is not there.
+    Raises UsageError for a file that is not there, and for SRT where FFmpeg has none.
     """
     if address.kind is Kind.PATTERN:
         from derain.pipeline.sources.pattern import RATE, SIZE, PatternSource  # noqa: PLC0415 - needs OpenCV
@@ -100,6 +100,24 @@ def open_live(address: Address, name: str, options: SourceOptions) -> LiveSource
 
         with open_input(Path(address.url)) as container:
             main_video(container, Path(address.url))
+    if address.kind is Kind.SRT and not knows_srt():
+        raise UsageError(
+            f"the FFmpeg in this PyAV has no SRT for {address.shown}; build PyAV against one with libsrt "
+            "(pip install --no-binary av av), or take RTSP, RTMP or UDP"
+        )
     from derain.pipeline.sources.lasting import LastingSource  # noqa: PLC0415 - it imports this module
 
     return LastingSource(name, address, options)
+
+
+def knows_srt() -> bool:
+    """Whether FFmpeg was built with it, asked by an address where nobody is."""
+    import av  # noqa: PLC0415 - only SRT needs it here
+
+    try:
+        av.open("srt://127.0.0.1:9?connect_timeout=1", timeout=1).close()
+    except av.ProtocolNotFoundError:
+        return False
+    except (av.FFmpegError, OSError):
+        return True
+    return True

@@ -14,11 +14,11 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import av
 from av.packet import Packet as Coded
 
 from derain.engines.errors import UsageError
 from derain.pipeline.live.address import Address, Kind
+from derain.pipeline.live.opening import knows_srt
 from derain.pipeline.live.seam import Packet
 from derain.pipeline.sinks.lasting import TICK, Lasting
 from derain.pipeline.sinks.own_thread import OwnThread
@@ -149,17 +149,6 @@ def check_push(address: Address) -> None:
             f"the FFmpeg in this PyAV has no SRT for {address.shown}; build PyAV against one with libsrt "
             "(pip install --no-binary av av), or push to rtsp, rtmp or udp"
         )
-
-
-def knows_srt() -> bool:
-    """Whether FFmpeg was built with it, asked by an address where nobody is."""
-    try:
-        av.open("srt://127.0.0.1:9?connect_timeout=1", timeout=1).close()
-    except av.ProtocolNotFoundError:
-        return False
-    except (av.FFmpegError, OSError):
-        return True
-    return True
 
 
 def open_push(

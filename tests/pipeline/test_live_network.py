@@ -3,16 +3,24 @@
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from live_sources import watched
 
+from derain.engines.errors import UsageError
+from derain.pipeline.live.address import parse_address
+from derain.pipeline.live.opening import SourceOptions, knows_srt, open_live
 from derain.pipeline.live.seam import State
 from derain.pipeline.sources import marks
 from derain.pipeline.sources.pattern import Scenery
@@ -164,3 +172,70 @@ def test_of_a_stream_that_loses_packets_no_damaged_picture_is_shown(sender: tupl
             errors.append(float(error))
         before = pixels
     assert max(errors) < 6
+
+
+@pytest.mark.skipif(knows_srt(), reason="this FFmpeg has SRT")
+def test_srt_is_refused_before_the_start_where_ffmpeg_has_none() -> None:
+    with pytest.raises(UsageError, match=r"no SRT for srt://host:9000\?passphrase=\*\*\*; build PyAV"):
+        open_live(parse_address("srt://host:9000?passphrase=hunter2"), "cam", SourceOptions())
+
+
+class Pages(SimpleHTTPRequestHandler):
+    """A folder, and at /camera the MJPEG stream that web cameras give, ten pictures of it."""
+
+    def do_GET(self) -> None:
+        if self.path != "/camera":
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        self.end_headers()
+        for number in range(10):
+            pixels = Scenery(SIZE, RATE).rainy(number)[..., ::-1]
+            data = cv2.imencode(".jpg", pixels)[1].tobytes()
+            self.wfile.write(b"--next\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data))
+            self.wfile.write(data + b"\r\n")
+            time.sleep(0.05)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """A web server with an HLS stream of two seconds, cut into pieces."""
+    options = {"tune": "zerolatency", "preset": "ultrafast", "g": "8", "threads": "1"}
+    with av.open(
+        str(tmp_path / "live.m3u8"), "w", format="hls", options={"hls_time": "0.5", "hls_list_size": "0"}
+    ) as output:
+        stream: Any = output.add_stream("libx264", rate=int(RATE), options=options)
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        for number in range(30):
+            picture = av.VideoFrame.from_ndarray(Scenery(SIZE, RATE).rainy(number), "rgb24")
+            output.mux(stream.encode(picture))
+        output.mux(stream.encode())
+    handler = partial(Pages, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_mjpeg_over_http_is_read_and_begun_anew_when_it_ends(site: str) -> None:
+    with watched(f"{site}/camera") as eye:
+        eye.epoch(1)
+        info = eye.source.info
+        assert info is not None and (info.codec, info.width) == ("mjpeg", 160)
+        assert eye.source.counts.reconnects == 1 and eye.source.counts.held == 0
+
+
+def test_hls_comes_in_pieces_and_is_played_at_its_own_pace(site: str) -> None:
+    with watched(f"{site}/live.m3u8") as eye:
+        eye.more(20)
+        assert {one.epoch for one in eye.frames} == {0}
+    first, last = eye.frames[0], eye.frames[19]
+    assert first.frame.pts is not None and last.frame.pts is not None
+    seconds = float((last.frame.pts - first.frame.pts) * first.frame.time_base)
+    assert last.arrived - first.arrived > seconds - 0.2

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 
+from derain.pipeline.live.address import redacted
 from derain.pipeline.live.seam import LiveSink, Packet, Shown, State
 from derain.pipeline.live.worker import Worker
 
@@ -26,7 +27,7 @@ class Outlets:
 
     def __init__(self, outlets: Sequence[Outlet]) -> None:
         self._outlets = tuple(outlets)
-        self._broken: set[str] = set()
+        self._broken: list[Outlet] = []
 
     def show(self, shown: Shown) -> None:
         """Hands a frame to those who show its camera."""
@@ -63,16 +64,15 @@ class Outlets:
         return [
             outlet
             for outlet in self._outlets
-            if outlet.name not in self._broken and (outlet.cameras is None or camera in outlet.cameras)
+            if outlet not in self._broken and (outlet.cameras is None or camera in outlet.cameras)
         ]
 
     def fail(self, outlet: Outlet, error: Exception) -> None:
         """This one is called no more."""
-        if outlet.name not in self._broken:
-            self._broken.add(outlet.name)
-            log.error(
-                "%s failed and shows nothing any more: %s: %s", outlet.name, type(error).__name__, error
-            )
+        if outlet not in self._broken:
+            self._broken.append(outlet)
+            told = f"{type(error).__name__}: {redacted(str(error))}"
+            log.error("%s failed and shows nothing any more: %s", outlet.name, told)
 
 
 class _Guard:

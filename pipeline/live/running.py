@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
+from derain.pipeline.live.address import redacted
 from derain.pipeline.live.camera import Camera
 from derain.pipeline.live.contract import Contract
 from derain.pipeline.live.desk import Desk
@@ -180,7 +181,7 @@ class LiveRun:
             if not worker.ends(until):
                 log.warning("%s does not stop and is left behind", camera.name)
             elif worker.error is not None:
-                log.warning("%s did not stop as it should: %s", camera.name, worker.error)
+                log.warning("%s did not stop as it should: %s", camera.name, redacted(str(worker.error)))
 
     def _drain(self, until: float) -> None:
         """Frames that came before are restored, as far as there is time."""

@@ -10,11 +10,7 @@ from derain.pipeline.live.contract import Contract, Move, Step
 from derain.pipeline.live.figures import Clock, Passage
 from derain.pipeline.live.seam import Shown, Taken
 from derain.pipeline.live.treatment import Begun, Treated
-from derain.pipeline.live.workshop import Workshop
-
-TOGETHER = 0.03
-"""Seconds that a batch may take at most: frames that take long keep the engine busy one by one, and none
-should wait for those beside it."""
+from derain.pipeline.live.workshop import TOGETHER, Workshop
 
 HandOver = Callable[[Shown], None]
 Tell = Callable[[Move], None]

@@ -1,5 +1,6 @@
 """The networks of a run, and who restores with them."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +15,11 @@ from derain.pipeline.live.together import Together
 from derain.pipeline.live.treatment import Treatment
 from derain.pipeline.shortage import Spare, no_spare
 from derain.pipeline.tiling import TilePlan
+
+TOGETHER = 0.03
+"""Seconds that a batch may take at most: frames that take long keep the engine busy one by one, and none
+should wait for those beside it."""
+LOOKS_AT_NOTHING = Watch(False, None, "")
 
 
 @dataclass(frozen=True)
@@ -68,11 +74,13 @@ class Workshop:
                 self._warm(step, height, width, count)
 
     def _warm(self, step: Step, height: int, width: int, count: int) -> None:
-        """Frames begin together from the second on."""
-        none = Watch(False, None, "")
-        treatments = [Treatment(self._shared[step.model], none, step.scale) for _ in range(count)]
+        """One frame alone, and `count` together where that many will go together."""
         picture = np.zeros((height, width, 3), np.uint8)
-        for _ in range(1 + (count > 1)):
+        treatments = [Treatment(self._shared[step.model], LOOKS_AT_NOTHING, step.scale) for _ in range(count)]
+        for treatment in treatments:
+            began = time.monotonic()
+            treatment.finish(treatment.begin(picture, 1.0))  # each makes its buffers; the first compiles
+        if 1 < count <= TOGETHER / max(time.monotonic() - began, 1e-6):
             for begun in [treatment.begin(picture, 1.0) for treatment in treatments]:
                 begun.treatment.finish(begun)
 

@@ -2,7 +2,6 @@
 
 MOST = {
     "glance": 200_000,
-    "realtime": 3_000_000,
     "realtime-s": 3_300_000,
     "realtime-s-video": 3_300_000,
     "realtime-m": 8_500_000,

@@ -25,7 +25,7 @@ from derain.engines.registry import open_engine
 from derain.train.evaluate import RGB
 
 SETS = ("streaks", "drops", "joint")
-INPUT, REALTIME = "input", "realtime"
+INPUT, REALTIME = "input", "realtime-s"
 FRAME = (640, 360)
 """Width and height of the frame that is timed."""
 ROUNDS = 7

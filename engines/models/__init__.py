@@ -15,9 +15,6 @@ TWINS = {"realtime-s": "realtime-s-video"}
 """By a network of single frames its recurrent twin: better on moving rain, a little slower, and of no use for
 pictures that stand alone."""
 
-DEFAULT = "realtime"
-"""What "auto" stands for where none of FAMILY is on the shelf."""
-
 GLANCE = "glance"
 """The cheap network that only looks where rain may be; it restores nothing and is not offered."""
 
@@ -38,8 +35,7 @@ def ranked(sequence: bool = False) -> tuple[Path, ...]:
     """
     known = {path.stem: path for path in shipped()}
     names = [n for name in FAMILY for n in ((TWINS.get(name), name) if sequence else (name,))]
-    family = tuple(known[name] for name in names if name in known)
-    return family or tuple(known[name] for name in (DEFAULT,) if name in known)
+    return tuple(known[name] for name in names if name in known)
 
 
 def in_order() -> tuple[Path, ...]:

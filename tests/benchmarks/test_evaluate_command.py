@@ -151,13 +151,13 @@ def test_models_take_turns_on_each_pair(pairs: Path) -> None:
 
 
 def test_labels_are_short_and_unlike_one_another() -> None:
-    named = entrants("x/rainy.onnx", ["a/fast.onnx, b/fast.onnx", "realtime@openvino,realtime"])
+    named = entrants("x/rainy.onnx", ["a/fast.onnx, b/fast.onnx", "realtime-s@openvino,realtime-s"])
     assert labels(named) == [
         "x/rainy.onnx",
         "a/fast.onnx",
         "b/fast.onnx",
-        "realtime@openvino",
-        "realtime",
+        "realtime-s@openvino",
+        "realtime-s",
     ]
 
 

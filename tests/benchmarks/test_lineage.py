@@ -70,7 +70,7 @@ def test_systems_are_trained_once_and_compared(
     assert bench(data, held, *words) == 0
     table = capsys.readouterr().out
     names = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")][2:]
-    assert names == ["input", "median 5x5", "bilateral 2, 0.3", "water-gan", "pix2pix", "realtime"]
+    assert names == ["input", "median 5x5", "bilateral 2, 0.3", "water-gan", "pix2pix", "realtime-s"]
     assert "pix2pix" in table and "dB, water-gan" in table and "does not hold at this budget" in table
     told = json.loads((tmp_path / "f.json").read_text())
     trained_ones = {row["name"]: row for row in told["systems"] if row["record"]}

@@ -99,7 +99,7 @@ def test_only_the_methods_named_take_part(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--method", "alexnet"), "--method knows median 5x5; bilateral 2, 0.3; realtime"),
+        (("--method", "alexnet"), "--method knows median 5x5; bilateral 2, 0.3; realtime-s"),
         (("--chart", "c.jpg"), "--chart takes a name that ends in .png, not c.jpg"),
         (("--chart", "nowhere/c.png"), "nowhere"),
         (("--json", "one.png", "--chart", "one.png"), "two outputs are named one.png"),
@@ -180,7 +180,7 @@ def crowded() -> Panel:
     """Many methods of nearly the same figures, two of exactly the same."""
     points = [Point(f"PReNet_r training {i}", "peer", 20_000 + 90 * i, 36 - i / 10) for i in range(12)]
     points += [Point(f"small ${i}", "model", 70, 27.9) for i in range(2)]
-    points += [Point("realtime", "ours", 50, 28.6), Point("none", "filter", 3, math.inf)]
+    points += [Point("realtime-s", "ours", 50, 28.6), Point("none", "filter", 3, math.inf)]
     return Panel("crowded", 27.95, tuple(points))
 
 
@@ -196,7 +196,7 @@ def test_names_on_the_chart_lie_inside_it_and_not_on_one_another() -> None:
 
 
 def test_the_chart_has_a_panel_for_each_set_whatever_could_be_measured() -> None:
-    dry = Panel("dry", math.inf, (Point("realtime", "ours", 50, math.inf),))
+    dry = Panel("dry", math.inf, (Point("realtime-s", "ours", 50, math.inf),))
     content = np.frombuffer(chart([crowded(), dry], "machine", "a frame"), np.uint8)
     picture = cv2.imdecode(content, cv2.IMREAD_COLOR)
     assert picture is not None and picture.shape == (2 * HEIGHT, WIDTH, 3)

@@ -15,9 +15,9 @@ from derain.engines.modelfile import open_model
 @pytest.fixture
 def two(shelf: Path) -> tuple[Path, ...]:
     """Two networks on the shelf, one of them with an INT8 file, beside a helper."""
-    onnx_models.identity(shelf, name=f"{models.DEFAULT}.int8", precision="int8")
+    onnx_models.identity(shelf, name="realtime-s.int8", precision="int8")
     onnx_models.identity(shelf, name="glance")
-    return onnx_models.identity(shelf, name="other"), onnx_models.identity(shelf, name=models.DEFAULT)
+    return onnx_models.identity(shelf, name="other"), onnx_models.identity(shelf, name="realtime-s")
 
 
 def put(shelf: Path, *names: str) -> None:
@@ -31,26 +31,26 @@ def names(paths: tuple[Path, ...]) -> list[str]:
 
 def test_names(two: tuple[Path, ...]) -> None:
     assert models.shipped() == two
-    assert models.find("auto") == models.find(models.DEFAULT) == two[1]
+    assert models.find("auto") == models.find("realtime-s") == two[1]
     assert models.find("other") == two[0]
 
 
 def test_the_family_is_ranked_by_size_whatever_else_is_shipped(shelf: Path) -> None:
-    put(shelf, models.DEFAULT, "zoo")
-    assert names(models.ranked()) == [models.DEFAULT]
+    put(shelf, "zoo")
+    assert names(models.ranked()) == []
     put(shelf, "realtime-s")
     assert names(models.ranked()) == ["realtime-s"]
     put(shelf, "realtime-m", "realtime-l", "realtime-l.int8", "glance")
     assert names(models.ranked()) == ["realtime-l", "realtime-m", "realtime-s"]
     assert models.find("auto") == shelf / "realtime-l.onnx"
-    for name in ("realtime-m", "realtime-s", models.DEFAULT, "zoo"):
+    for name in ("realtime-m", "realtime-s", "zoo"):
         assert models.find(name) == shelf / f"{name}.onnx"
 
 
 def test_a_recurrent_twin_stands_before_its_still_one_where_frames_follow_one_another(shelf: Path) -> None:
-    put(shelf, models.DEFAULT, "realtime-s-video")
+    put(shelf, "zoo", "realtime-s-video")
     assert names(models.ranked(sequence=True)) == ["realtime-s-video"]
-    assert names(models.ranked()) == [models.DEFAULT]
+    assert names(models.ranked()) == []
     put(shelf, "realtime-s", "realtime-m")
     assert names(models.ranked(sequence=True)) == ["realtime-m", "realtime-s-video", "realtime-s"]
     assert names(models.ranked()) == ["realtime-m", "realtime-s"]
@@ -64,11 +64,9 @@ def test_paths_are_taken_as_they_are(two: tuple[Path, ...], tmp_path: Path) -> N
     assert models.find("sub/other") == Path("sub/other")
 
 
-@pytest.mark.parametrize("name", ["best", "glance", f"{models.DEFAULT}.int8"])
+@pytest.mark.parametrize("name", ["best", "glance", "realtime-s.int8"])
 def test_unknown_names_are_told_the_known_ones(two: tuple[Path, ...], name: str) -> None:
-    with pytest.raises(
-        UsageError, match=f"no network '{name}'; the shipped ones are: other, {models.DEFAULT};"
-    ):
+    with pytest.raises(UsageError, match=f"no network '{name}'; the shipped ones are: other, realtime-s;"):
         models.find(name)
 
 

@@ -18,13 +18,13 @@ def two(shelf: Path) -> tuple[Path, ...]:
     """Two networks on the shelf."""
     first = onnx_models.identity(
         shelf,
-        name=models.DEFAULT,
+        name="realtime-s",
         halo=12,
         removes=("streaks", "drops"),
         quality={"Rain100L": "28.5 dB (+1.6)"},
         speed={"1280x720": "67.5 ms a frame on two cores"},
         data=("photos (CC0)",),
-        recipe="realtime.toml",
+        recipe="realtime-s, 40000 steps",
         seed=7,
         commit="0123abc",
     )
@@ -34,14 +34,14 @@ def two(shelf: Path) -> tuple[Path, ...]:
 def test_models_shows_each_card(two: tuple[Path, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models"]) == 0
     shown, other = capsys.readouterr().out.split("\n\n")
-    assert shown.splitlines()[0] == f"{models.DEFAULT} 1 (default)"
+    assert shown.splitlines()[0] == "realtime-s 1 (default)"
     for fact in (
         "removes: streaks, drops",
         "quality: Rain100L: 28.5 dB (+1.6)",
         "speed: 1280x720: 67.5 ms a frame on two cores",
         "data: photos (CC0)",
         "licence: MIT",
-        "trained: realtime.toml, seed 7, commit 0123abc",
+        "trained: realtime-s, 40000 steps, seed 7, commit 0123abc",
         "tiles: exact, halo 12 pixels, sizes in multiples of 1",
         "attention maps: none",
         f"file: {two[0]} (",
@@ -57,7 +57,7 @@ def test_models_on_a_terminal(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert run(["models"]) == 0
     shown = capsys.readouterr().out
-    assert f"{models.DEFAULT} 1 (default)" in shown
+    assert "realtime-s 1 (default)" in shown
     assert "streaks, drops" in shown
 
 
@@ -96,7 +96,7 @@ def test_models_tells_which_has_an_attention_map(
 def test_models_begins_with_those_that_auto_chooses_among(
     two: tuple[Path, ...], shelf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("realtime-s", "realtime-l", "glance"):
+    for name in ("realtime-l", "glance"):
         onnx_models.identity(shelf, name=name)
     assert run(["models"]) == 0
     titles = [line for line in capsys.readouterr().out.splitlines() if line and not line.startswith(" ")]
@@ -104,7 +104,6 @@ def test_models_begins_with_those_that_auto_chooses_among(
         "realtime-l 1 (auto: choice 1 of 2)",
         "realtime-s 1 (auto: choice 2 of 2)",
         "other 1",
-        f"{models.DEFAULT} 1",
         "glance 1",
     ]
 
@@ -173,7 +172,7 @@ def test_doctor_says_what_will_run(two: tuple[Path, ...], capsys: pytest.Capture
     assert run(["doctor"]) == 0
     shown = capsys.readouterr().out
     for line in (
-        "Networks shipped: realtime, other\n",
+        "Networks shipped: realtime-s, other\n",
         "Networks run on: openvino",
         "  openvino: works",
         "  H.264: libx264",

@@ -17,7 +17,7 @@ from derain.pipeline.metrics import Rain, Snapshot, StageTimes
 from derain.pipeline.progress import BarTeller, Facts, JsonTeller, PlainTeller, QuietTeller, Teller, counted
 from derain.pipeline.runner import Interrupted, Report
 
-FACTS = Facts("rainy.mp4", ("clean.mp4",), "realtime", "1", "openvino", "fp32", "auto (none)", 64, 48, 240)
+FACTS = Facts("rainy.mp4", ("clean.mp4",), "realtime-s", "1", "openvino", "fp32", "auto (none)", 64, 48, 240)
 STAGES = {
     "decode": StageTimes(120, 0.0016, 0.0031, 0.2, 9.0),
     "restore": StageTimes(120, 0.0521, 0.0712, 6.1, 1.0),
@@ -25,7 +25,7 @@ STAGES = {
 }
 SNAPSHOT = Snapshot(120, 240, 1, 8.5, 14.125, 8.4956, STAGES)
 REPORT = Report(240, 0, 17.0, STAGES, (0.1, 0.2), (0.07, 0.09))
-FIRST = "derain: model realtime 1, openvino fp32, tiles auto (none), bypass off, 64x48, about 240 frames"
+FIRST = "derain: model realtime-s 1, openvino fp32, tiles auto (none), bypass off, 64x48, about 240 frames"
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_json_is_one_event_a_line(clock: list[float], capsys: pytest.CaptureFixt
         "event": "start",
         "input": "rainy.mp4",
         "outputs": ["clean.mp4"],
-        "model": "realtime",
+        "model": "realtime-s",
         "model_version": "1",
         "backend": "openvino",
         "precision": "fp32",

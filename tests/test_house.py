@@ -93,7 +93,7 @@ def test_a_command_that_needs_an_extra_says_which() -> None:
     script = (
         "import sys; sys.modules['torch'] = None\n"
         "from derain.pipeline.cli import run\n"
-        "sys.exit(run(['train', 'realtime']))"
+        "sys.exit(run(['train', 'realtime-s']))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -14,13 +14,15 @@ from derain.train.run_folder import CURVES
 from derain.train.trainer import RunOptions
 
 SHARES = {"streaks": 0.5, "drops": 0.3, "joint": 0.1, "dry": 0.1}
+SIZE = {"channels": (8, 8, 12), "encoder": (1, 0, 0), "decoder": (1, 0, 1)}
+"""Of the smallest network that learns."""
 PHOTOS = DataRecipe(("photos",), SHARES, hold_out=4)
 
 TINY = """
 name = "tiny"
 
 [network]
-name = "realtime"
+name = "realtime-s"
 
 [data]
 photos = ["photos"]
@@ -39,7 +41,7 @@ def tiny() -> Recipe:
     """The smallest network that takes 32x32, without a discriminator."""
     return Recipe(
         name="tiny",
-        network=NetworkRecipe("realtime", {"channels": (8, 8, 8), "blocks": (1, 1, 1)}),
+        network=NetworkRecipe("realtime-s", SIZE),
         data=PHOTOS,
         train=OptimiserRecipe(steps=6, batch=2, patch=32, rate=1e-3, warmup=2),
         licence="MIT",

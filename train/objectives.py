@@ -21,12 +21,12 @@ from derain.train.fields import GIVEN, build, ranged
 from derain.train.losses import adversarial, attentive_gan, daiam, eigen, spanet, water_gan
 from derain.train.losses.contrastive import ContrastiveLoss
 from derain.train.losses.glance import cells_loss
-from derain.train.losses.restoration import charbonnier, maps_loss, mask_loss, masked_l1, spectrum
+from derain.train.losses.restoration import charbonnier, maps_loss, spectrum
 from derain.train.losses.vgg import VGG16Features, load_vgg16
 from derain.train.networks import attentive_gan as attentive_networks
 from derain.train.networks import daiam as daiam_networks
 from derain.train.networks import eigen as eigen_networks
-from derain.train.networks import family, pix2pix, realtime
+from derain.train.networks import family, pix2pix
 from derain.train.networks import glance as glance_networks
 from derain.train.networks import water_gan as water_networks
 from derain.train.networks.eigen import Eigen2013Patch
@@ -78,23 +78,6 @@ class Game(Objective):
     @abstractmethod
     def verdict(self, restored: Restored, batch: Batch, judge: Judge, rng: np.random.Generator) -> Verdict:
         """What the discriminator minimises, of a `restored` without gradients; `rng` flips labels."""
-
-
-@dataclass(frozen=True)
-class MaskedL1(Objective):
-    """Ours: L1 that counts more where it rains, and the attention map's own loss."""
-
-    mask_weight: float = ranged(0, default=4.0)
-    attention: float = ranged(0, default=0.02)
-
-    def networks(self) -> tuple[Entry, ...]:
-        return realtime.NETWORKS
-
-    def terms(self, restored: Restored, batch: Batch, judge: Judge | None) -> Terms:
-        found = {"l1": masked_l1(restored.image, batch.clean, batch.mask, self.mask_weight)}
-        if restored.stages:
-            found["attention"] = self.attention * mask_loss(restored.stages[0], batch.mask)
-        return found
 
 
 @dataclass(frozen=True)
@@ -255,7 +238,6 @@ class DAiAM(Objective):
 
 
 OBJECTIVES: Mapping[str, type[Objective]] = {
-    "masked-l1": MaskedL1,
     "restoration": Restoration,
     "glance": Glance,
     "eigen": Eigen,

@@ -117,7 +117,7 @@ class LossRecipe:
     of clips, the weight of what changes from frame to frame otherwise than in the clean ones. `distil`: the
     weight of what a teacher restores (--teacher)."""
 
-    name: str = "masked-l1"
+    name: str = "restoration"
     weights: dict[str, Any] = field(default_factory=dict)
     temporal: float = ranged(0, default=0.0)
     distil: float = ranged(0, default=0.0)

@@ -56,12 +56,12 @@ CHANGED = [
     ("rate = 1e-3", 'rate = 1e-3\nprecision = "int4"', "FILE [train] precision takes fp32 or bf16, not"),
     ("rate = 1e-3", 'rate = 1e-3\noptimiser = "lion"', "FILE [train] optimiser takes adamw, adam or sgd,"),
     ("rate = 1e-3", "rate = 1e-3\n[network.size]\n[network.size]", "FILE is not TOML: "),
-    ('name = "realtime"', 'name = "reeltime"', "FILE [network] name takes eigen2013, eigen2013-patch"),
+    ('name = "realtime-s"', 'name = "reeltime"', "FILE [network] name takes eigen2013, eigen2013-patch"),
     ("[network]", '[network]\nsize = { w = "a" }', "FILE [network] size w takes a number or a list"),
     ("[network]", "[network]\nsize = { w = [nan] }", "FILE [network] size w takes a number or a list of"),
     ("[train]", 'splits = ["train"]\n[train]', "FILE [data] splits are those of pairs, of which it"),
     ("[network]", "[network]\nwidth = 0", "FILE [network] width takes a number from 0.01 to 16, not 0"),
-    ("patch = 32", "patch = 40", "FILE [train] patch takes multiples of 16 with realtime, not 40"),
+    ("patch = 32", "patch = 40", "FILE [train] patch takes multiples of 32 with realtime-s, not 40"),
     ("dry = 0.1", "dry = 0.2", "FILE [data] shares must give streaks, drops, joint and dry"),
     ("dry = 0.1", 'dry = "a"', "FILE [data] shares takes a number for each of its keys, not {"),
     ('photos = ["photos"]', "", "FILE [data] names neither photos nor pairs to train on"),
@@ -69,14 +69,14 @@ CHANGED = [
     ('photos = ["photos"]', 'photos = "photos"', "FILE [data] photos takes a list of texts, not 'photos'"),
     ("[train]", "scales = [2, 1]\n[train]", "FILE [data] scales takes the smaller number first, not 2 and 1"),
     ("[train]", "[discriminator]\nreal = 0.1\nfake = 0.9\n[train]", "FILE [discriminator] fake is below"),
-    ("[train]", '[loss]\nname = "l3"\n[train]', "FILE [loss] name takes masked-l1, restoration, "),
+    ("[train]", '[loss]\nname = "l3"\n[train]', "FILE [loss] name takes restoration, glance, "),
     ("[train]", "[loss.weights]\nl1 = 1\n[train]", "FILE [loss] weights has no key l1; "),
     (
         "[train]", "[loss.weights]\nattention = -1\n[train]",
         "FILE [loss] weights attention takes a number from 0 up, not -1",
     ),
-    ("[network]", "[network]\nsize = { depth = 3 }", "FILE [network] size does not fit realtime: "),
-    ('name = "realtime"', 'name = "pix2pix"', "FILE [train] patch takes multiples of 64"),
+    ("[network]", "[network]\nsize = { depth = 3 }", "FILE [network] size does not fit realtime-s: "),
+    ('name = "realtime-s"', 'name = "pix2pix"', "FILE [train] patch takes multiples of 64"),
 ]  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def test_what_is_wrong_with_set_is_told(
     "network,size",
     [
         ("pix2pix", {"dropout": 2.0}), ("eigen2013", {"deviation": -1.0}), ("daiam", {"steps": 0}),
-        ("realtime", {"channels": [1]}), ("spanet", {"depth": 3}),
+        ("realtime-s", {"channels": [1]}), ("spanet", {"depth": 3}),
         ("realtime-s", {"block": "round"}), ("realtime-s", {"block": 3}), ("realtime-s", {"cell": 16}),
     ],
 )  # fmt: skip

@@ -143,7 +143,7 @@ def test_another_recipe_network_or_given_file_is_refused(written: Path) -> None:
         restore(state_of(layer()), replace(RECIPE, seed=2), written)
     with pytest.raises(UsageError, match="does not fit the networks of this derain, though its recipe does"):
         restore(state_of(layer(4)), RECIPE, written)
-    with pytest.raises(UsageError, match="are of another network, realtime: "):
+    with pytest.raises(UsageError, match="are of another network, realtime-s: "):
         begin_with(state_of(layer(4)), written)
     with pytest.raises(UsageError, match="made with another --vgg16, or without; give the same one"):
         restore(replace(state_of(layer()), given={"vgg16": "0" * 64}), RECIPE, written)

@@ -60,7 +60,8 @@ def remembering(frames: int = FRAMES, temporal: float = 0.5, **train: Any) -> Re
 def begun(recipe: Recipe, data: Path) -> tuple[State, Plan, Iterator[Batch]]:
     state = fresh_state(recipe, here(data, data))
     plan = Plan(recipe, objective_of(recipe), "cpu", ALONE)
-    return state, plan, iter(patches_of(recipe, training_photos(recipe, data)))
+    apart = plan.objective.apart
+    return state, plan, iter(patches_of(recipe, training_photos(recipe, data), apart=apart))
 
 
 def by_hand(network: nn.Module, batch: Batch) -> Tensor:

@@ -226,7 +226,7 @@ def test_clips_that_can_not_be_used_are_named_before_training(
 def table(data: dict[str, object], **others: object) -> dict[str, object]:
     return {
         "name": "x",
-        "network": {"name": "realtime"},
+        "network": {"name": "realtime-s"},
         "data": {"shares": DRY, **data},
         "train": {"steps": 1, "batch": 1, "patch": 32, "rate": 1e-3},
         **others,

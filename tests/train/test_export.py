@@ -29,7 +29,7 @@ from derain.train.networks.registry import NETWORKS, build_discriminator, build_
 from derain.train.recipe import load_recipe
 
 WIDTH = 0.1
-ONE_A_FAMILY = ("eigen2013", "attentive-gan", "spanet-ba", "pix2pix", "dam", "realtime", "realtime-s")
+ONE_A_FAMILY = ("eigen2013", "attentive-gan", "spanet-ba", "pix2pix", "dam", "realtime-s")
 Picture = npt.NDArray[np.int64]
 
 

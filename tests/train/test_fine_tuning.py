@@ -70,7 +70,7 @@ def test_the_card_tells_of_it(exported: Path) -> None:
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_the_file_restores_as_the_network_that_trained(backend: str, exported: Path, tuned: Path) -> None:
-    picture = cv2.resize(np.random.default_rng(5).integers(0, 256, (6, 8, 3), np.uint8), (80, 64))
+    picture = cv2.resize(np.random.default_rng(5).integers(0, 256, (6, 8, 3), np.uint8), (96, 64))
     with torch.no_grad():
         planes = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
         shown = load_checkpoint(tuned).network(planes).image.clamp(0, 1)[0].numpy().transpose(1, 2, 0) * 255

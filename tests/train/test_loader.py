@@ -31,7 +31,7 @@ def of_pairs(pairs: tuple[Pair, ...], patch: int = 16, seed: int = 5, first: int
     """Batches of two patches, all of pairs."""
     data = DataRecipe(pairs=("set",), pairs_share=1.0)
     train = OptimiserRecipe(steps=1, batch=2, patch=patch, rate=1e-3)
-    recipe = Recipe("tiny", NetworkRecipe("realtime"), data, train, seed=seed)
+    recipe = Recipe("tiny", NetworkRecipe("realtime-s"), data, train, seed=seed)
     return RainyPatches((), recipe, first, pairs)
 
 
@@ -154,7 +154,7 @@ def recipe(share: float, patch: int = 16) -> Recipe:
     shares = {"streaks": 0.0, "drops": 0.0, "joint": 0.0, "dry": 1.0}
     return Recipe(
         name="tiny",
-        network=NetworkRecipe("realtime"),
+        network=NetworkRecipe("realtime-s"),
         data=DataRecipe(("photos",), shares, hold_out=2, pairs=("set",), pairs_share=share),
         train=OptimiserRecipe(steps=1, batch=8, patch=patch, rate=1e-3),
     )
@@ -200,7 +200,7 @@ def test_photographs_smaller_than_a_patch_are_named(tmp_path: Path) -> None:
 def test_a_share_is_from_0_to_1() -> None:
     table = {
         "name": "x",
-        "network": {"name": "realtime"},
+        "network": {"name": "realtime-s"},
         "data": {"photos": [], "shares": {"streaks": 1, "drops": 0, "joint": 0, "dry": 0}, "pairs_share": 2},
         "train": {"steps": 1, "batch": 1, "patch": 32, "rate": 1e-3},
     }

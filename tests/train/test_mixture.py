@@ -155,7 +155,7 @@ def test_jrsrds_streaks_fall_their_own_length_in_an_exposure() -> None:
 def table(shares: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": "tiny",
-        "network": {"name": "realtime"},
+        "network": {"name": "realtime-s"},
         "data": {"photos": ["photos"], "shares": shares},
         "train": {"steps": 1, "batch": 1, "patch": 32, "rate": 1e-3},
     }
@@ -165,8 +165,8 @@ def test_recipes_take_the_old_shares_and_the_new_ones() -> None:
     assert parse(table(SHARES), "r").data.shares == SHARES
     more = {**SHARES, "dry": 0.05, "dirt": 0.1, "snow": 0.05}
     assert parse(table(more), "r").data.shares == more
-    for shipped in ("realtime", "realtime-fine"):
-        assert set(load_recipe(shipped).data.shares) == set(mixture.NEEDED)
+    assert set(load_recipe("glance").data.shares) == set(mixture.NEEDED)
+    assert set(load_recipe("realtime-s").data.shares) == {*mixture.NEEDED, "dirt"}
 
 
 @pytest.mark.parametrize(

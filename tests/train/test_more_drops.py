@@ -62,7 +62,7 @@ def of_pairs(pairs: tuple[Pair, ...], chance: float) -> RainyPatches:
     """Patches of pairs, with more drops by that chance."""
     data = DataRecipe(pairs=("set",), pairs_share=1.0, more_drops=chance)
     train = OptimiserRecipe(steps=1, batch=2, patch=40, rate=1e-3)
-    recipe = Recipe("tiny", NetworkRecipe("realtime"), data, train, seed=5)
+    recipe = Recipe("tiny", NetworkRecipe("realtime-s"), data, train, seed=5)
     return RainyPatches((), recipe, 0, pairs)
 
 
@@ -81,7 +81,7 @@ def test_a_share_of_the_patches_has_more_drops(pairs: tuple[Pair, ...]) -> None:
 def test_an_impossible_chance_is_told() -> None:
     table = {
         "name": "x",
-        "network": {"name": "realtime"},
+        "network": {"name": "realtime-s"},
         "data": {"pairs": ["set"], "pairs_share": 1, "more_drops": 2},
         "train": {"steps": 1, "batch": 1, "patch": 32, "rate": 1e-3},
     }

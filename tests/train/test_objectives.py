@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from derain.engines.errors import UsageError
 from derain.train.losses import adversarial, attentive_gan, daiam, eigen, spanet, water_gan
 from derain.train.losses.contrastive import ContrastiveLoss
-from derain.train.losses.restoration import mask_loss, masked_l1
+from derain.train.losses.restoration import charbonnier, maps_loss, spectrum
 from derain.train.losses.vgg import VGG16Features
 from derain.train.networks.network import Restored
 from derain.train.networks.registry import NETWORKS, build_discriminator, build_network, entry
@@ -57,14 +57,22 @@ def sums(terms: dict[str, Tensor]) -> float:
 
 
 def test_ours() -> None:
-    recipe, batch = weighed("realtime", "masked-l1", mask_weight=3.0, attention=0.5), batch_of()
+    weights = {"mask_weight": 3.0, "spectrum": 0.2, "attention": 0.5}
+    recipe, batch = weighed("realtime-s", "restoration", **weights), batch_of()
+    assert batch.drops is not None and batch.streaks is not None
     _, restored = restored_of(recipe)
-    terms = objective_of(recipe).terms(restored, batch, None)
-    assert number(terms["l1"]) == pytest.approx(
-        number(masked_l1(restored.image, batch.clean, batch.mask, 3.0))
+    maps = torch.cat((batch.drops, batch.streaks), dim=1)
+    expected = {
+        "charbonnier": charbonnier(restored.image, batch.clean, batch.mask, 3.0),
+        "spectrum": 0.2 * spectrum(restored.image, batch.clean),
+        "attention": 0.5 * maps_loss(restored.stages[0], maps),
+    }
+    objective = objective_of(recipe)
+    found = objective.terms(restored, batch, None)
+    assert {name: number(term) for name, term in found.items()} == pytest.approx(
+        {name: number(term) for name, term in expected.items()}
     )
-    expected = 0.5 * number(mask_loss(restored.stages[0], batch.mask))
-    assert number(terms["attention"]) == pytest.approx(expected) and len(terms) == 2
+    assert objective.apart, "both masks are asked for"
 
 
 def test_eigens_of_the_picture_and_of_each_patch() -> None:
@@ -234,10 +242,10 @@ def test_the_fixed_networks_of_a_loss_are_told() -> None:
     [
         ("eigen2013", "pix2pix", {}, "pix2pix trains water-gan, pix2pix, pix2pix-stabilised, not eigen2013"),
         ("eigen2013", "daiam", {}, "daiam trains dam-zero, "),
-        ("realtime", "eigen", {}, "eigen trains eigen2013, eigen2013-patch, not realtime"),
+        ("realtime-s", "eigen", {}, "eigen trains eigen2013, eigen2013-patch, not realtime-s"),
         ("eigen2013", "eigen", {"patches": True}, "eigen trains eigen2013-patch, not eigen2013"),
         ("spanet", "attentive-gan", {}, "attentive-gan trains attentive-gan, attentive-gan-a, "),
-        ("daiam", "masked-l1", {}, "masked-l1 trains realtime, not daiam"),
+        ("daiam", "restoration", {}, "restoration trains realtime-s, realtime-s-video, "),
         ("pix2pix", "spanet", {}, "spanet has nothing for the discriminator of pix2pix; it takes pix2pix"),
         ("attentive-gan", "spanet", {}, "discriminator of attentive-gan; it takes attentive-gan"),
     ],

@@ -35,7 +35,7 @@ def test_a_shipped_recipe_fits_its_network_and_its_loss(name: str) -> None:
         built, judge = build_network(recipe.network), build_discriminator(recipe.network)
     assert sum(parameter.numel() for parameter in built.parameters()) > 0
     assert (judge is None) == (network.discriminator is None)
-    assert recipe.name == ("realtime" if name == "realtime-fine" else name)
+    assert recipe.name == name
     assert recipe.data.photos and recipe.data.terms and recipe.licence
     assert bool(recipe.removes) == (recipe.network.name != "glance")
 
@@ -161,7 +161,7 @@ def test_the_hyper_parameters_are_the_papers(name: str) -> None:
 
 
 def test_every_full_recipe_of_a_paper_is_in_the_table() -> None:
-    ours = {"realtime", "realtime-fine", "glance", *(row.name for row in family.NETWORKS)}
+    ours = {"glance", *(row.name for row in family.NETWORKS)}
     assert set(PAPERS) == {name for name in shipped() if not name.endswith("-small")} - ours
 
 
@@ -200,13 +200,13 @@ Write = Callable[..., str]
 
 def test_a_recipe_says_what_differs_from_its_base(write: Write) -> None:
     write(TINY, "tiny.toml")
-    middle = 'base = "tiny"\nname = "middle"\n[network]\nsize = { blocks = [1] }\n[train]\nbatch = 4\n'
+    middle = 'base = "tiny"\nname = "middle"\n[network]\nsize = { encoder = [1] }\n[train]\nbatch = 4\n'
     write(middle, "middle.toml")
     top = 'base = "middle.toml"\n[network]\nsize = { channels = [8] }\n[data]\nshares = { streaks = 0.0, '
     found = load_recipe(write(top + "drops = 1.0, joint = 0.0, dry = 0.0 }\n"))
     assert (found.name, found.train.batch, found.train.steps) == ("middle", 4, 6)
     # Sizes, shares and weights hang together, and are taken whole.
-    assert found.network == NetworkRecipe("realtime", {"channels": [8]})
+    assert found.network == NetworkRecipe("realtime-s", {"channels": [8]})
     assert found.data.shares == {"streaks": 0.0, "drops": 1.0, "joint": 0.0, "dry": 0.0}
 
 
@@ -243,13 +243,13 @@ def test_an_error_names_the_file_it_stands_in(write: Write) -> None:
 def test_set_takes_nested_keys_numbers_lists_and_texts(write: Write) -> None:
     found = load_recipe(write(TINY), [
         "train.batch=4", "train.betas=[0.5, 0.9]", "name=other", 'data.photos=["a", "b"]', "data.flips=false",
-        "data.shares.streaks=0.4", "data.shares.dirt=0.1", "network.size.blocks=[1, 1, 2]",
+        "data.shares.streaks=0.4", "data.shares.dirt=0.1", "network.size.encoder=[1, 1, 2]",
         "discriminator.rate=1e-3", "licence=", "paper=one = two", "loss.weights={attention = 0.5}",
     ])  # fmt: skip
     assert (found.train.batch, found.train.betas, found.name) == (4, (0.5, 0.9), "other")
     assert (found.data.photos, found.data.flips) == (("a", "b"), False)
     assert found.data.shares == {"streaks": 0.4, "drops": 0.3, "joint": 0.1, "dry": 0.1, "dirt": 0.1}
-    assert found.network.size == {"blocks": [1, 1, 2]}
+    assert found.network.size == {"encoder": [1, 1, 2]}
     assert (found.discriminator.rate, found.licence, found.paper) == (1e-3, "", "one = two")
     assert found.loss.weights == {"attention": 0.5}
 
@@ -266,7 +266,7 @@ def test_a_value_of_two_lines_is_no_second_key(write: Write) -> None:
 
 
 def test_a_size_may_name_its_block(write: Write) -> None:
-    text = TINY.replace('name = "realtime"', 'name = "realtime-s"\nsize = { block = "gated" }')
+    text = TINY.replace("[network]", '[network]\nsize = { block = "gated" }')
     recipe = load_recipe(write(text))
     assert recipe.network.size == {"block": "gated"}
     with torch.device("meta"):

@@ -125,7 +125,7 @@ def test_the_chart_of_a_game_shows_both_sides_and_who_wins() -> None:
 
 def test_the_chart_of_a_network_alone(finished: Path) -> None:
     curves = by_name(read_curves(finished))
-    assert list(losses(curves)) == ["loss", "l1", "attention"]
+    assert list(losses(curves)) == ["loss", "charbonnier", "spectrum", "attention"]
     lines = psnr(curves)
     assert list(lines) == ["restored", "rainy", "validation, restored", "validation, rainy"]
     assert lines["rainy"][1] == pytest.approx(curves["psnr"][1] - curves["gain_db"][1])
@@ -155,9 +155,9 @@ def test_the_card_of_a_finished_run(finished: Path) -> None:
     ((_, rainy),) = curve(rows, "validation_input")
     digest = hashlib.sha256((finished / "data.json").read_bytes()).hexdigest()
     for told in (
-        "# tiny\n", "removes streaks", "its training is finished", "`realtime`", "parameters", "4 of 4 steps",
-        f"best {best:.2f} dB", f"rainy {rainy:.2f} dB", "photos: 3 files", digest, "Seed: 1", "fp32",
-        "## Licence\n\n- MIT\n",
+        "# tiny\n", "removes streaks", "its training is finished", "`realtime-s`", "parameters",
+        "4 of 4 steps", f"best {best:.2f} dB", f"rainy {rainy:.2f} dB", "photos: 3 files", digest,
+        "Seed: 1", "fp32", "## Licence\n\n- MIT\n",
     ):  # fmt: skip
         assert told in text
 

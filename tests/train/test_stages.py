@@ -11,7 +11,7 @@ import pytest
 from tiny_runs import TINY, curves, here, kept, photographs, same, tiny
 
 from derain.engines.errors import UsageError
-from derain.train.objectives import MaskedL1, objective_of
+from derain.train.objectives import Restoration, objective_of
 from derain.train.patches import ALONE, Batch, RainyPatches, Share
 from derain.train.recipe import Recipe, Stage, load_recipe, parse, to_toml
 from derain.train.stages import largest, samples_before, stages
@@ -23,11 +23,11 @@ pytestmark = pytest.mark.usefixtures("undrawn", "one_thread")
 
 
 def staged() -> Recipe:
-    """Steps 0 and 1 take 4 patches of 16x16, steps 2 and 3 two of 32x32, steps 4 and 5 one of 48x48, and each
+    """Steps 0 and 1 take 4 patches of 32x32, steps 2 and 3 two of 32x32, steps 4 and 5 one of 64x64, and each
     of them twice."""
-    later = (Stage(2, 2, 32), Stage(4, 1, 48))
+    later = (Stage(2, 2, 32), Stage(4, 1, 64))
     recipe = tiny()
-    return replace(recipe, train=replace(recipe.train, batch=4, patch=16, accumulate=2, stages=later))
+    return replace(recipe, train=replace(recipe.train, batch=4, patch=32, accumulate=2, stages=later))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def sizes(batches: list[Batch]) -> list[tuple[int, int]]:
 
 
 def test_each_stage_has_its_batches_and_patches(data: Path) -> None:
-    expected = [(4, 16)] * 4 + [(2, 32)] * 4 + [(1, 48)] * 5
+    expected = [(4, 32)] * 4 + [(2, 32)] * 4 + [(1, 64)] * 5
     assert sizes(list(islice(patches(data), 13))) == expected
     assert sizes(list(islice(patches(data, first=7), 3))) == expected[7:10]
 
@@ -76,23 +76,23 @@ def test_a_run_broken_off_on_both_sides_of_a_border_equals_an_unbroken_one(
 def test_the_run_tells_of_its_stages(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         train(staged(), here(data, tmp_path / "run"))
-    assert "from step 4 on batches of 1 patches of 48x48 pixels" in caplog.text
+    assert "from step 4 on batches of 1 patches of 64x64 pixels" in caplog.text
     text = (tmp_path / "run" / "card.md").read_text(encoding="utf-8")
     assert (
-        "6 of 6 steps of 8 patches of 16x16 pixels, from step 2 on 4 patches of 32x32 pixels, "
-        "from step 4 on 2 patches of 48x48 pixels"
+        "6 of 6 steps of 8 patches of 32x32 pixels, from step 2 on 4 patches of 32x32 pixels, "
+        "from step 4 on 2 patches of 64x64 pixels"
     ) in text
 
 
 def test_validation_is_on_the_largest_patches_all_along(data: Path) -> None:
     found = fixed(staged(), data)
-    assert found is not None and found.rainy.shape == (16, 3, 48, 48)
+    assert found is not None and found.rainy.shape == (16, 3, 64, 64)
 
 
 def test_a_stage_after_the_end_never_comes() -> None:
     short = replace(staged().train, steps=4)
     assert [stage.begin for stage in stages(short)] == [0, 2] and largest(short) == 32
-    assert stages(replace(short, steps=0)) == [Stage(0, 4, 16)]
+    assert stages(replace(short, steps=0)) == [Stage(0, 4, 32)]
 
 
 def test_a_recipes_file_has_them(tmp_path: Path) -> None:
@@ -107,10 +107,10 @@ def test_a_recipes_file_has_them(tmp_path: Path) -> None:
 
 def test_the_loss_weighs_as_its_stage_says() -> None:
     recipe = staged()
-    later = (Stage(2, 2, 32, {"mask_weight": 1}), Stage(4, 1, 48))
+    later = (Stage(2, 2, 32, {"mask_weight": 1}), Stage(4, 1, 64))
     recipe = replace(recipe, train=replace(recipe.train, stages=later))
     plan = Plan(recipe, objective_of(recipe), "cpu", ALONE)
-    weights = [cast(MaskedL1, plan.at(step).objective).mask_weight for step in range(6)]
+    weights = [cast(Restoration, plan.at(step).objective).mask_weight for step in range(6)]
     assert weights == [4, 4, 1, 1, 4, 4]
 
 
@@ -158,7 +158,7 @@ def test_stages_that_can_not_be_are_told(given: object, sentence: str) -> None:
     shares = {"streaks": 1, "drops": 0, "joint": 0, "dry": 0}
     table = {
         "name": "x",
-        "network": {"name": "realtime"},
+        "network": {"name": "realtime-s"},
         "data": {"photos": ["a"], "shares": shares},
         "train": {"steps": 9, "batch": 1, "patch": 32, "rate": 1e-3, "stages": given},
     }
@@ -170,7 +170,7 @@ def test_patches_that_the_network_or_the_pictures_do_not_take_are_told(data: Pat
     odd, large = (
         replace(staged(), train=replace(staged().train, stages=(Stage(2, 1, patch),))) for patch in (40, 96)
     )
-    with pytest.raises(UsageError, match=r"stages 1 patch takes multiples of 16 with realtime, not 40"):
+    with pytest.raises(UsageError, match=r"stages 1 patch takes multiples of 32 with realtime-s, not 40"):
         check_recipe(odd)
     with pytest.raises(UsageError, match=r"patch of 96x96; give \[train\] stages patches of 64 or less"):
         sources_of(large, data)

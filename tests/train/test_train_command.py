@@ -114,7 +114,7 @@ WRONG = {
         nothing,
         replace(tiny(), validation=replace(tiny().validation, pairs=("elsewhere",))),
     ),
-    "[train] patch takes multiples of 16 with realtime, not 40": (
+    "[train] patch takes multiples of 32 with realtime-s, not 40": (
         nothing,
         replace(tiny(), train=replace(tiny().train, patch=40)),
     ),
@@ -122,7 +122,7 @@ WRONG = {
         nothing,
         replace(tiny(), network=replace(tiny().network, name="unreal")),
     ),
-    "[loss] name takes masked-l1, restoration, ": (
+    "[loss] name takes restoration, glance, ": (
         nothing,
         replace(tiny(), loss=replace(tiny().loss, name="l3")),
     ),

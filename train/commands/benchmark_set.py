@@ -39,7 +39,7 @@ def paths_option(ctx: click.Context, parameter: click.Parameter, texts: tuple[st
     metavar="FILE",
     help="A clean video for the moving sets; up to 3.  [default: those of DATA/clips]",
 )
-@click.option("--recipe", default="realtime", show_default=True, help="Whose held-out photos are used.")
+@click.option("--recipe", default="realtime-s", show_default=True, help="Whose held-out photos are used.")
 @click.option("--data", help="Folder the recipe's photos lie in.  [default: $DERAIN_DATA]")
 @click.option("--check", "checking", is_flag=True, help="Compare FOLDER with its manifest instead.")
 @click.option("--json", "as_json", is_flag=True, help="Say how it goes as JSON lines on stdout.")

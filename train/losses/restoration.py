@@ -17,11 +17,6 @@ def masked_l1(restored: Tensor, clean: Tensor, mask: Tensor, weight: float) -> T
     return ((restored - clean).abs() * weights).mean() / weights.mean()
 
 
-def mask_loss(logits: Tensor, mask: Tensor) -> Tensor:
-    """The attention map's binary cross-entropy against the soft rain mask, both (N, 1, H, W)."""
-    return F.binary_cross_entropy_with_logits(logits.float(), mask)
-
-
 def charbonnier(restored: Tensor, clean: Tensor, mask: Tensor, weight: float) -> Tensor:
     """As `masked_l1`, of sqrt(d² + NEAR²) in place of |d|: smooth where the pictures all but agree."""
     weights = 1 + weight * mask

@@ -12,7 +12,6 @@ from derain.train.networks import (
     family,
     glance,
     pix2pix,
-    realtime,
     spanet,
     water_gan,
 )
@@ -26,7 +25,6 @@ NETWORKS: tuple[Entry, ...] = (
     *water_gan.NETWORKS,
     *pix2pix.NETWORKS,
     *daiam.NETWORKS,
-    *realtime.NETWORKS,
     *family.NETWORKS,
     *glance.NETWORKS,
 )

@@ -26,8 +26,8 @@ from derain.train.losses.vgg import VGG16Features, load_vgg16
 from derain.train.networks import attentive_gan as attentive_networks
 from derain.train.networks import daiam as daiam_networks
 from derain.train.networks import eigen as eigen_networks
-from derain.train.networks import family, pix2pix
 from derain.train.networks import glance as glance_networks
+from derain.train.networks import pix2pix, realtime
 from derain.train.networks import water_gan as water_networks
 from derain.train.networks.eigen import Eigen2013Patch
 from derain.train.networks.network import Entry, Restored
@@ -91,7 +91,7 @@ class Restoration(Objective):
     attention: float = ranged(0, default=0.05)
 
     def networks(self) -> tuple[Entry, ...]:
-        return family.NETWORKS
+        return realtime.NETWORKS
 
     def terms(self, restored: Restored, batch: Batch, judge: Judge | None) -> Terms:
         assert batch.drops is not None and batch.streaks is not None

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain.train.networks.blocks import fold
-from derain.train.networks.family import SIZES, Size
 from derain.train.networks.network import Restored
+from derain.train.networks.realtime import SIZES, Size
 from derain.train.networks.registry import build_network
 from derain.train.recipe import NetworkRecipe, Recipe, load_recipe
 

@@ -23,7 +23,7 @@ from derain.pipeline.commands.options import whole_option
 from derain.train.calibration import choose
 from derain.train.commands.options import data_folder, seed_option
 from derain.train.networks.facts import cost, halo
-from derain.train.networks.family import MULTIPLE_OF
+from derain.train.networks.realtime import MULTIPLE_OF
 from derain.train.reach import receptive_radius
 from derain.train.trainer import sources_of
 

@@ -19,7 +19,7 @@ from derain.engines.modelfile import ATTENTION
 from derain.engines.registry import open_engine
 from derain.train.evaluate import RGB
 from derain.train.export import attention_scale, to_onnx
-from derain.train.networks.family import MAPS
+from derain.train.networks.realtime import MAPS
 from derain.train.quantise import to_int8, write
 
 FRAME = (1280, 720)

@@ -22,8 +22,8 @@ from derain.pipeline.tiling import smallest_tile
 from derain.train.checkpoint import State, averaged, save
 from derain.train.export import Core, load_checkpoint
 from derain.train.networks.facts import facts
-from derain.train.networks.family import Memory
 from derain.train.networks.network import Entry
+from derain.train.networks.realtime import Memory
 from derain.train.networks.recurrent import no_memory
 from derain.train.networks.registry import NETWORKS, build_discriminator, build_network, entry
 from derain.train.recipe import load_recipe

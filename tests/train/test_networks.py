@@ -15,8 +15,8 @@ from derain.engines.errors import DerainError, UsageError
 from derain.engines.registry import open_engine
 from derain.train import export
 from derain.train.networks.facts import NARROW
-from derain.train.networks.family import MAPS, MULTIPLE_OF, Realtime, Size
 from derain.train.networks.network import Restored
+from derain.train.networks.realtime import MAPS, MULTIPLE_OF, Realtime, Size
 from derain.train.networks.registry import build_network, entry
 from derain.train.reach import receptive_radius
 from derain.train.recipe import NetworkRecipe

@@ -12,7 +12,7 @@ from tiny_runs import TINY
 
 from derain.engines.errors import UsageError
 from derain.train.held_out.clips import DEFAULTS
-from derain.train.networks import blocks, family
+from derain.train.networks import blocks, realtime
 from derain.train.networks.registry import NETWORKS, build_discriminator, build_network, entry
 from derain.train.objectives import Game, objective_of
 from derain.train.optimisers import judge_optimiser_of, optimiser_of, share_of_rate
@@ -161,7 +161,7 @@ def test_the_hyper_parameters_are_the_papers(name: str) -> None:
 
 
 def test_every_full_recipe_of_a_paper_is_in_the_table() -> None:
-    ours = {"glance", *(row.name for row in family.NETWORKS)}
+    ours = {"glance", *(row.name for row in realtime.NETWORKS)}
     assert set(PAPERS) == {name for name in shipped() if not name.endswith("-small")} - ours
 
 

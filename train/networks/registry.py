@@ -9,9 +9,9 @@ from derain.train.networks import (
     attentive_gan,
     daiam,
     eigen,
-    family,
     glance,
     pix2pix,
+    realtime,
     spanet,
     water_gan,
 )
@@ -25,7 +25,7 @@ NETWORKS: tuple[Entry, ...] = (
     *water_gan.NETWORKS,
     *pix2pix.NETWORKS,
     *daiam.NETWORKS,
-    *family.NETWORKS,
+    *realtime.NETWORKS,
     *glance.NETWORKS,
 )
 """In the order of their papers; our own last."""

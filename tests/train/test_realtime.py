@@ -9,8 +9,8 @@ from torch import nn
 
 from derain.engines.maps import NO_RAIN
 from derain.train.networks.blocks import BLOCKS, Branched, fold
-from derain.train.networks.family import LEAST, NETWORKS, Realtime, Size, realtime
 from derain.train.networks.network import Entry
+from derain.train.networks.realtime import LEAST, NETWORKS, Realtime, Size, realtime
 from derain.train.networks.recurrent import no_memory
 
 TINY = Size(channels=(8, 8, 12), encoder=(1, 0, 0), decoder=(1, 0, 1))

@@ -17,7 +17,7 @@ from derain.pipeline.live.seam import Give, GivePacket, SourceCounts, State, Tak
 from derain.pipeline.source import StreamInfo
 from derain.pipeline.sources.apart import Apart
 from derain.pipeline.sources.backoff import BackOff
-from derain.pipeline.sources.telling import Began, Coded, Facts, Message, Opened, Over, Task, Why
+from derain.pipeline.sources.telling import Began, Coded, Facts, Message, Noted, Opened, Over, Task, Why
 from derain.pipeline.sources.watch import Stillness, Watch
 
 TICK = 0.1
@@ -56,6 +56,7 @@ class LastingSource:
         self._stillness, self._anew_for = Stillness(), -1.0
         self._watch = Watch(self._watched, self._stillness, 0.0)
         self._end: Over | None = None
+        self._current = object()
 
     @property
     def state(self) -> State:
@@ -115,8 +116,14 @@ class LastingSource:
 
     def _connection(self, wait: float) -> tuple[Over, float]:
         """One connection, `wait` seconds from now: how it ended, and how long it had pictures."""
+        current = self._current = object()
+
+        def heard(message: Message, pixels: Pixels | None) -> None:
+            if self._current is current and not self._over.is_set():
+                self._hear(message, pixels)
+
         try:
-            apart = self._starter(self._address.kind, self._hear)
+            apart = self._starter(self._address.kind, heard)
         except OSError as error:
             self._over.wait(max(wait, self._options.retry_first))
             return Over(Why.LOST, f"no process can be started to read from it ({error.strerror})"), 0.0
@@ -166,8 +173,6 @@ class LastingSource:
     # Another thread hears of what comes.
 
     def _hear(self, message: Message, pixels: Pixels | None) -> None:
-        if self._over.is_set():
-            return
         now = time.monotonic()
         if isinstance(message, Began):
             self._watch.began(now)
@@ -176,6 +181,8 @@ class LastingSource:
         elif isinstance(message, Coded):
             if self._give_packet is not None:
                 self._give_packet(replace(message.packet, epoch=self._epoch))
+        elif isinstance(message, Noted):
+            log.warning("%s: %s", self.name, self._address.hide(message.text))
         elif isinstance(message, Over):
             self._end = message
         elif pixels is not None:
@@ -194,8 +201,6 @@ class LastingSource:
         self._info, self._tracks = opened.info, opened.tracks
         if opened.device:
             self._address = replace(self._address, url=opened.device)
-        if opened.note:
-            log.warning("%s: %s", self.name, opened.note)
 
     def _take(self, pixels: Pixels, facts: Facts, now: float) -> None:
         before = self._counts_before

@@ -65,14 +65,15 @@ def read(task: Task, out: Out) -> Over:
             pace = Pace() if paced(task, container) else None
             began, opening, limit = time.monotonic(), False, task.options.read_timeout
             for packet in streaming.packets():
+                waited = time.monotonic() - began
                 if out.stopped.is_set():
                     break
-                if time.monotonic() - began >= limit:  # FFmpeg gives what it has when its time is up
+                if waited >= limit:  # FFmpeg gives what it has when its time is up
                     return Over(Why.LOST, silent(limit))
                 if pace is not None and packet.dts is not None:
-                    pace.wait(Fraction(packet.dts) * packet.time_base, out.stopped)
+                    waited = pace.wait(Fraction(packet.dts) * packet.time_base, out.stopped)
+                streaming.take(packet, waited)
                 began = time.monotonic()
-                streaming.take(packet)
     except (av.FFmpegError, ValueError) as error:
         return why(error, opening, time.monotonic() - began >= 0.9 * limit, limit, words.reason)
     return Over(Why.LOST, GONE)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from derain.engines.engine import Pixels
 from derain.pipeline.live.seam import Packet
 from derain.pipeline.sources.ring import Handing
-from derain.pipeline.sources.telling import Coded, Facts, Opened, Over, Task, Teller
+from derain.pipeline.sources.telling import Coded, Facts, Noted, Opened, Over, Task, Teller
 
 
 class Out:
@@ -24,6 +24,11 @@ class Out:
     def frame(self, pixels: Pixels, facts: Facts) -> None:
         """One frame."""
         self._handing.give(pixels, facts)
+
+    def noted(self, text: str) -> None:
+        """Something that a user should know of; nothing where it is empty."""
+        if text:
+            self._tell(Noted(text))
 
     def packet(self, packet: Packet) -> None:
         """A coded packet."""

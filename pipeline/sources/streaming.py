@@ -19,6 +19,7 @@ from derain.engines.errors import DerainError
 from derain.pipeline.colour import ToRGB
 from derain.pipeline.frame import Colour
 from derain.pipeline.live.seam import Packet, Track
+from derain.pipeline.sources.hurry import SAID, Hurry
 from derain.pipeline.sources.out import Out
 from derain.pipeline.sources.probe import describe
 from derain.pipeline.sources.telling import Facts, Opened
@@ -62,14 +63,15 @@ class Streaming:
         self._before: list[Packet] = []
         self._arrived: dict[int, float] = {}
         self._last: int | None = None
+        self._hurry, self._hurried = Hurry(time.monotonic()), False
 
     def packets(self) -> Iterator[Any]:
         """Its packets, for `take`."""
         sound = self._container.streams.audio if self._packets else ()
         yield from self._container.demux(self._stream, *sound)
 
-    def take(self, packet: Any) -> None:
-        """Passes a packet on, and the pictures that come of it."""
+    def take(self, packet: Any, waited: float = 1.0) -> None:
+        """Passes a packet on, and the pictures that come of it. `waited`: seconds, for it to come."""
         now = time.monotonic()
         if self._packets and packet.size:
             self._pass_on(packet)
@@ -77,9 +79,19 @@ class Streaming:
             return
         if packet.is_corrupt or self._words.lost():
             self._whole.damage(now)
+        if not self._in_time(packet, waited, now):
+            return
         self._note(packet, now)
         for picture in self._decode(packet, now):
             self._show(picture, now)
+
+    def _in_time(self, packet: Any, waited: float, now: float) -> bool:
+        """Whether there is time to decode it; told once where there is not for all of them."""
+        takes = self._hurry.takes(waited, packet.is_keyframe, now)
+        if self._hurry.on and not self._hurried:
+            self._hurried = True
+            self._out.noted(SAID)
+        return takes
 
     def _decode(self, packet: Any, now: float) -> list[av.VideoFrame]:
         try:

@@ -51,12 +51,11 @@ class Began:
 @dataclass(frozen=True)
 class Opened:
     """There is a picture, and this is known of it; told anew where size or format change. `device`: by which
-    a camera can be found again. `note`: what is otherwise than asked for."""
+    a camera can be found again."""
 
     info: StreamInfo
     tracks: tuple[Track, ...] = ()
     device: str = ""
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,13 @@ class Coded:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something that a user should know of."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Over:
     """Nothing comes after this. `text`: a sentence without credentials."""
 
@@ -98,7 +104,7 @@ class Over:
     text: str = ""
 
 
-Message = Began | Opened | Filled | Coded | Over
+Message = Began | Opened | Filled | Coded | Noted | Over
 
 
 class Teller:

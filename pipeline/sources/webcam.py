@@ -47,7 +47,7 @@ def take(camera: Any, task: Task, out: Out, device: str) -> Over:
         pixels = as_rgb(picture)
         if pixels.shape != shape:
             first, shape = arrived if shape is None else first, pixels.shape
-            out.opened(opened(camera, pixels, task.options, device))
+            tell(out, camera, pixels, task.options, device)
         count += 1
         pts = round((arrived - first) / BASE)
         out.frame(pixels, Facts(pts, BASE, 0, Colour(), False, arrived, (count, 0)))
@@ -121,8 +121,8 @@ def wanted(options: SourceOptions) -> list[tuple[int, float]]:
     return asked
 
 
-def opened(camera: Any, pixels: Pixels, options: SourceOptions, device: str) -> Opened:
-    """What the camera gives, with a note where that is not what was asked for."""
+def tell(out: Out, camera: Any, pixels: Pixels, options: SourceOptions, device: str) -> None:
+    """Tells what the camera gives, and where that is not what was asked for."""
     height, width = pixels.shape[:2]
     fourcc = fourcc_of(camera.get(cv2.CAP_PROP_FOURCC))
     rate = camera.get(cv2.CAP_PROP_FPS)
@@ -134,7 +134,8 @@ def opened(camera: Any, pixels: Pixels, options: SourceOptions, device: str) -> 
         codec=fourcc,
         pixel_format="bgr24",
     )
-    return Opened(info, device=device, note=note(options, (width, height), rate, fourcc))
+    out.opened(Opened(info, device=device))
+    out.noted(note(options, (width, height), rate, fourcc))
 
 
 def note(options: SourceOptions, size: tuple[int, int], rate: float, fourcc: str) -> str:

@@ -9,6 +9,7 @@ from derain.engines.engine import Pixels
 from derain.pipeline.live.opening import SourceOptions
 from derain.pipeline.live.seam import State
 from derain.pipeline.sources.backoff import BackOff
+from derain.pipeline.sources.hurry import LONG, Hurry
 from derain.pipeline.sources.telling import Why
 from derain.pipeline.sources.watch import GRACE, START, Stillness, Watch, alike
 from derain.pipeline.sources.whole import MOST, Whole
@@ -136,3 +137,25 @@ def test_retries_begin_anew_behind_a_connection_that_lasted_but_not_behind_a_sho
         waits.next(0.1, False)
     assert waits.next(0.1, False) > 8
     assert waits.next(3600.0, False) < 1
+
+
+def decoded(hurry: Hurry, waited: float, start: float, key_every: int, count: int) -> list[int]:
+    """Which of `count` packets, 0.05 s apart from `start` on, are decoded."""
+    times = [(number, start + 0.05 * number) for number in range(count)]
+    return [number for number, now in times if hurry.takes(waited, number % key_every == 0, now)]
+
+
+def test_a_stream_that_is_waited_for_is_decoded_whole() -> None:
+    assert decoded(Hurry(0.0), 0.01, 0.0, 20, 200) == list(range(200))
+
+
+def test_a_stream_that_comes_too_fast_is_decoded_at_its_key_frames_until_it_is_waited_for_again() -> None:
+    hurry = Hurry(0.0)
+    assert decoded(hurry, 0.0, 0.0, 20, 121) == [*range(61), 80, 100, 120]
+    assert not hurry.takes(0.01, False, 6.05)  # what it rests on was left out
+    assert decoded(hurry, 0.01, 6.1, 20, 40) == list(range(40))
+
+
+def test_of_pictures_that_are_all_key_frames_some_are_decoded() -> None:
+    late = [number for number in decoded(Hurry(0.0), 0.0, 0.0, 1, 200) if 0.05 * number > LONG]
+    assert 30 <= len(late) <= 45

@@ -3,13 +3,14 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
 from derain.pipeline.live.address import redacted
 from derain.pipeline.live.camera import Camera
-from derain.pipeline.live.contract import Contract
+from derain.pipeline.live.contract import Contract, Move
 from derain.pipeline.live.desk import Desk
 from derain.pipeline.live.networks import Opened
 from derain.pipeline.live.outlets import Outlet, Outlets
@@ -22,6 +23,8 @@ from derain.pipeline.source import StreamInfo
 
 POLL = 0.1
 """Seconds between two looks at the cameras."""
+FIGURES_EVERY = 0.5
+"""Seconds between two looks at all that was counted."""
 TOLD_WITHIN = 3.0
 """Seconds that cameras have to tell their sizes and rates before a network is chosen for them."""
 STOPPING = 2.5
@@ -61,6 +64,8 @@ class LiveRun:
         self._worker: Worker | None = None
         self._opened: Opened | None = None
         self._running = self._left = False
+        self._moves: deque[Move] = deque()
+        self._told = 0.0
 
     def show_on(self, outlets: Sequence[Outlet]) -> None:
         """Where frames go; they are closed with the run."""
@@ -100,7 +105,7 @@ class LiveRun:
             self._news,
             contract=contract,
             steps=opened.steps,
-            tell=self._teller.step,
+            tell=self._moves.append,
             relay=opened.relay,
         )
         self._worker = Worker("live-restore", self._scheduler.run)
@@ -157,9 +162,15 @@ class LiveRun:
         self.desk.engine = opened.engine
         self._tell_states()
         self._tell_changes(opened)
-        self._teller.figures(self.desk.figures())
+        now = time.monotonic()
+        if now - self._told >= FIGURES_EVERY:
+            self._told = now
+            self._teller.figures(self.desk.figures())
 
     def _tell_changes(self, opened: Opened) -> None:
+        """Here and not where they are made: whoever listens may keep this thread waiting, but no frames."""
+        while self._moves:
+            self._teller.step(self._moves.popleft())
         for change in opened.relay.news():
             self._teller.changed(change)
 

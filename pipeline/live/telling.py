@@ -21,7 +21,6 @@ end      status (done or failed), exit_code, message, and of a run that began: s
 and a sentence on stderr.
 """
 
-import threading
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -87,7 +86,7 @@ class LiveEnd:
 
 
 class LiveTeller(Protocol):
-    """Is told how a live run goes, by several threads; used in a `with`."""
+    """Is told how a live run goes, all in one thread; used in a `with`."""
 
     def start(self, facts: LiveFacts) -> None: ...
 
@@ -166,7 +165,6 @@ class JsonLiveTeller(QuietLiveTeller):
     def __init__(self) -> None:
         self._told = 0.0
         self._lines = JsonLines()
-        self._writing = threading.Lock()
 
     def start(self, facts: LiveFacts) -> None:
         """The start event."""
@@ -174,35 +172,31 @@ class JsonLiveTeller(QuietLiveTeller):
         told["max_latency_ms"] = None if facts.max_latency is None else facts.max_latency * 1e3
         del told["max_latency"]
         told["cameras"] = [{"name": name, "source": shown} for name, shown in facts.cameras]
-        self._write("start", told)
+        self._lines.write("start", told)
 
     def state(self, camera: str, state: State, said: str) -> None:
         """A state event."""
-        self._write("state", {"camera": camera, "state": state.value, "said": said})
+        self._lines.write("state", {"camera": camera, "state": state.value, "said": said})
 
     def step(self, move: Move) -> None:
         """A step event."""
         told = {"camera": move.camera, "steps": move.step.words, "down": move.down, "reason": move.reason}
-        self._write("step", told)
+        self._lines.write("step", told)
 
     def changed(self, change: Change) -> None:
         """An engine event."""
-        self._write("engine", asdict(change))
+        self._lines.write("engine", asdict(change))
 
     def figures(self, figures: Figures) -> None:
         """A figures event, unless the last one is fresh."""
         if time.monotonic() - self._told >= JSON_EVERY:
             self._told = time.monotonic()
-            self._write("figures", fields_of(figures))
+            self._lines.write("figures", fields_of(figures))
 
     def end(self, end: LiveEnd) -> None:
         """The end event."""
         told = {"status": end.status, "exit_code": end.exit_code, "message": end.message}
-        self._write("end", told | ({} if end.figures is None else fields_of(end.figures)))
-
-    def _write(self, event: str, told: dict[str, Any]) -> None:
-        with self._writing:
-            self._lines.write(event, told)
+        self._lines.write("end", told | ({} if end.figures is None else fields_of(end.figures)))
 
 
 class MetricsLiveTeller:

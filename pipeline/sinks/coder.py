@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import cv2
 import numpy as np
-from av.codec.context import CodecContext
+from av.codec.context import CodecContext, Flags
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
@@ -18,6 +18,7 @@ from derain.engines.engine import Pixels
 from derain.engines.errors import DerainError
 from derain.pipeline.colour import HD_HEIGHT, FromRGB
 from derain.pipeline.frame import Colour
+from derain.pipeline.live.treatment import in_eight_bits
 
 CLOCK = Fraction(1, 90_000)
 KEY_SECONDS = 2.0
@@ -25,13 +26,6 @@ LIVE = {"preset": "veryfast", "tune": "zerolatency", "crf": "23", "maxrate": "8M
 """For whoever watches from afar."""
 KEPT = {"preset": "veryfast", "tune": "zerolatency", "crf": "20"}
 """For what is looked at later. Nothing is held back in the encoder: a power cut would take it."""
-GREY = {"preset": "veryfast", "tune": "zerolatency", "qp": "0"}
-"""Without any loss."""
-
-
-def in_eight_bits(pixels: Pixels) -> Pixels:
-    """(H, W, 3) uint8 of uint8 or uint16."""
-    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
 
 
 def even(pixels: Pixels) -> Pixels:
@@ -68,7 +62,7 @@ class Coder:
         colour = Colour(1, 1, 1, 1) if size[1] >= HD_HEIGHT else Colour(6, 1, 6, 6)
         self._context = opened(size, rate, options, colour)
         self._from_rgb = FromRGB("yuv420p", colour, size[1])
-        self._key_seconds = key_seconds
+        self._key_seconds, self._duration = key_seconds, round(1 / max(1.0, rate) / CLOCK)
         self._next_key = float("-inf")
 
     @property
@@ -80,6 +74,7 @@ class Coder:
         """A picture (H, W, 3) of that size, due at `seconds`."""
         picture = self._from_rgb(even(in_eight_bits(pixels)))
         picture.pts, picture.time_base = round(seconds / CLOCK), CLOCK
+        picture.duration = self._duration
         if seconds >= self._next_key:
             picture.pict_type = PictureType.I
             self._next_key = seconds + self._key_seconds
@@ -103,6 +98,7 @@ def opened(
         context.colorspace, context.color_range = colour.matrix, colour.range
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
         context.options = {**options, "forced-idr": "1"}
+        context.flags |= Flags.frame_duration
         context.thread_count = 2
         context.open()
     except (av.FFmpegError, ValueError) as error:

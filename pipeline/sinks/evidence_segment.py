@@ -18,7 +18,8 @@ from av.packet import Packet as Coded
 from derain.engines.engine import Pixels
 from derain.pipeline.compare import MASK_LEVELS, altered
 from derain.pipeline.live.seam import Packet, Shown, Track
-from derain.pipeline.sinks.coder import CLOCK, Coder, in_eight_bits
+from derain.pipeline.live.treatment import in_eight_bits
+from derain.pipeline.sinks.coder import CLOCK, Coder
 from derain.pipeline.sinks.recording import SAFE, sounds_of
 from derain.pipeline.sinks.wrapping import Wrapping
 

@@ -14,12 +14,15 @@ import numpy as np
 from av.packet import Packet as Coded
 
 from derain.engines.engine import Pixels
+from derain.pipeline.live.opening import SourceOptions
 from derain.pipeline.live.seam import Packet, Shown, State
-from derain.pipeline.sinks.coder import LIVE, Coder, even, fitted, in_eight_bits
+from derain.pipeline.live.treatment import in_eight_bits
+from derain.pipeline.sinks.coder import LIVE, Coder, even, fitted
 from derain.pipeline.sinks.recording import TracksOf, sounds_of
 from derain.pipeline.sinks.stub import stub
 from derain.pipeline.sinks.timeline import Timeline
 from derain.pipeline.sinks.wrapping import Sound
+from derain.pipeline.sources.backoff import BackOff
 from derain.pipeline.sources.probe import reason
 
 log = logging.getLogger(__name__)
@@ -31,9 +34,6 @@ FIRST = 3.0
 UNKNOWN_SIZE = (1280, 720)
 UNKNOWN_PACE = 0.1
 """Seconds between two stub pictures, where there was never a frame."""
-RETRY_FIRST, RETRY_MOST = 0.5, 30.0
-"""Seconds until the far end is tried again, first and at most: twice as many each time, within a quarter, so
-that outputs which went together do not come back all at once."""
 PACES = (1 / 60, 1.0)
 TICK = 0.02
 FAILURES = (av.FFmpegError, OSError, ValueError)
@@ -99,16 +99,22 @@ class Lasting:
         self._name, self._camera, self._connect, self._tracks = name, camera, connect, tracks
         self._size, self._key_seconds, self._clock = size, key_seconds, clock
         self._timeline, self._pace = Timeline(clock), Pace()
-        self._generator, self._tries = generator or np.random.default_rng(), 0
+        self._back_off = BackOff(SourceOptions(), generator or np.random.default_rng())
         self._writer: Writer | None = None
         self._coder: Coder | None = None
         self._sounds: list[Sound] = []
         self._last: Pixels | None = None
-        self._came = self._again = clock()
+        self._came = self._again = self._connected = clock()
         self._epoch = 0
         self._next_stub = float("-inf")
         self._drawn: tuple[int, Pixels] | None = None
         self._told = ""
+
+    @property
+    def works(self) -> bool:
+        """Whether the far end is there and has got something."""
+        writer = self._writer
+        return writer is not None and writer.works
 
     def frame(self, shown: Shown) -> None:
         """Sends it."""
@@ -166,7 +172,7 @@ class Lasting:
                 return
             for packet in self._coder.encode(fitted(pixels, self._size), seconds):
                 writer.picture(packet)
-            if writer.works:
+            if self.works:
                 self._say("")
         except FAILURES as error:
             self.lost += 1
@@ -176,6 +182,7 @@ class Lasting:
         """The far end, made anew when it is time for it."""
         if self._writer is None and self._clock() >= self._again:
             self._sounds = sounds_of(self._tracks(self._camera))
+            self._connected = self._clock()
             self._coder = Coder(size, 1 / self._pace.seconds, LIVE, self._key_seconds)
             self.connections += 1
             self._writer = self._connect(size, self._sounds)
@@ -188,13 +195,11 @@ class Lasting:
             self._leave()
 
     def _fail(self, error: Exception) -> None:
-        if self._writer is not None and self._writer.works:
-            self._tries = 0
+        worked = self.works
         self._say(reason(error))
         self._leave()
-        wait = min(RETRY_MOST, RETRY_FIRST * 2.0 ** min(self._tries, 30))
-        self._tries += 1
-        self._again = self._clock() + wait * float(self._generator.uniform(0.75, 1.25))
+        now = self._clock()
+        self._again = now + self._back_off.next(now - self._connected if worked else 0.0, refused=False)
 
     def _leave(self) -> None:
         writer, self._writer = self._writer, None

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
@@ -38,13 +39,14 @@ class OwnThread:
     """See `live.seam.LiveSink`; of one camera, any other's frames are left. `name`: as it is told.
 
     `dropped`: frames for which newer ones came before they had their turn; `packets_dropped`: packets for
-    which there was no room. `tick`: seconds between two calls of `Work.tick` where nothing comes.
+    which there was no room. `work`: its counts may be read from any thread. `tick`: seconds between two calls
+    of `Work.tick` where nothing comes.
     """
 
     def __init__(self, name: str, camera: str, work: Work, tick: float = TICK) -> None:
         self.name, self.camera, self._tick = name, camera, tick
         self.dropped = self.packets_dropped = 0
-        self._work = work
+        self.work = work
         self._news = threading.Condition()
         self._shown: Shown | None = None
         self._states: deque[tuple[State, str]] = deque(maxlen=64)
@@ -107,7 +109,7 @@ class OwnThread:
             while not over:
                 over = self._turn()
         with self:
-            self._work.end()
+            self.work.end()
 
     def _turn(self) -> bool:
         """Works off what came; whether it was the last turn."""
@@ -120,12 +122,12 @@ class OwnThread:
             self._bytes = 0
             over = self._closed
         for state, said in states:
-            self._work.state(state, said)
+            self.work.state(state, said)
         for packet in packets:
-            self._work.packet(packet)
+            self.work.packet(packet)
         if shown is not None:
-            self._work.frame(shown)
-        self._work.tick()
+            self.work.frame(shown)
+        self.work.tick()
         return over
 
     def _has_news(self) -> bool:
@@ -168,8 +170,9 @@ class Each:
 
     def close(self) -> None:
         """Closes all, at a time: each may take its 5 seconds."""
+        until = time.monotonic() + CLOSING + 0.4
         threads = [threading.Thread(target=sink.close, daemon=True) for sink in self.sinks.values()]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(CLOSING + 0.4)
+            thread.join(max(0.0, until - time.monotonic()))

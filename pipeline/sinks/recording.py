@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ import av
 
 from derain.engines.errors import UsageError
 from derain.pipeline.live.seam import Packet, Shown, State, Track
-from derain.pipeline.sinks.coder import KEPT, Coder, even, in_eight_bits
+from derain.pipeline.live.treatment import in_eight_bits
+from derain.pipeline.sinks.coder import KEPT, Coder, even
 from derain.pipeline.sinks.own_thread import OwnThread
 from derain.pipeline.sinks.retention import Keep, Retention, free_bytes, new_name
 from derain.pipeline.sinks.timeline import Timeline
@@ -66,8 +68,9 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def safe_name(camera: str) -> str:
-    """The name of a camera as a file may have it."""
-    return re.sub(r"[^\w.-]+", "_", camera).strip(".") or "camera"
+    """The name of a camera as a file may have it, unlike any other camera's."""
+    safe = re.sub(r"[^\w.-]+", "_", camera).strip(".") or "camera"
+    return safe if safe == camera else f"{safe}-{zlib.crc32(camera.encode()):08x}"
 
 
 def folder_for(folder: Path, camera: str) -> Path:

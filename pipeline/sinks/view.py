@@ -10,7 +10,7 @@ import numpy as np
 from derain.engines.engine import Pixels, Scores
 from derain.pipeline.compare import heat_map
 from derain.pipeline.live.seam import Shown
-from derain.pipeline.sinks.coder import in_eight_bits
+from derain.pipeline.live.treatment import in_eight_bits
 
 Action: TypeAlias = Literal["snapshot", "record", "next", "stronger", "weaker", "close"]
 SWITCHES = {" ": "paused", "b": "side_by_side", "a": "attention", "h": "help", "?": "help"}

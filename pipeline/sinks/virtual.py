@@ -6,7 +6,8 @@ from typing import Any, Protocol
 from derain.engines.engine import Pixels
 from derain.engines.errors import UsageError
 from derain.pipeline.live.seam import Packet, Shown, State
-from derain.pipeline.sinks.coder import fitted, in_eight_bits
+from derain.pipeline.live.treatment import in_eight_bits
+from derain.pipeline.sinks.coder import fitted
 from derain.pipeline.sinks.own_thread import OwnThread
 
 RATE = 25.0

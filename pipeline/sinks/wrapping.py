@@ -4,7 +4,7 @@ stream starts with it."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import IO, Any
 
@@ -14,32 +14,16 @@ from av.packet import Packet
 
 MILLION = 1_000_000
 COPIED = {
-    "matroska": (
-        "aac",
-        "mp3",
-        "mp2",
-        "ac3",
-        "eac3",
-        "opus",
-        "vorbis",
-        "flac",
-        "pcm_alaw",
-        "pcm_mulaw",
-        "pcm_s16le",
-    ),
+    "matroska": ("aac", "mp3", "mp2", "ac3", "eac3", "opus", "flac", "pcm_s16le"),
     "mpegts": ("aac", "mp3", "mp2", "ac3", "eac3", "opus"),
     "hls": ("aac", "mp3", "ac3"),
     "flv": ("aac", "mp3"),
     "rtsp": ("aac", "opus", "pcm_alaw", "pcm_mulaw", "mp3"),
 }
 """Sound that each format carries, and players there expect."""
-ENCODERS = {
-    "opus": "libopus",
-    "mp3": "libmp3lame",
-    "vorbis": "libvorbis",
-    "h264": "libx264",
-    "hevc": "libx265",
-}
+G711 = ("pcm_alaw", "pcm_mulaw")
+"""Sound that Matroska gets as PCM, as PyAV lets it have no other; nothing is lost by that."""
+ENCODERS = {"opus": "libopus", "mp3": "libmp3lame", "h264": "libx264", "hevc": "libx265"}
 """Encoders whose names are not those of what they make."""
 
 
@@ -82,9 +66,14 @@ class Wrapping:
             raise ValueError(f"{video} is not copied here")
         self.left_out: list[Sound] = []
         self._sounds: dict[int, Any] = {}
+        self._expanders: dict[int, Any] = {}
         self._last: dict[int, int] = {}
         for sound in sounds:
-            stream = add_sound(self.output, format_name, sound)
+            carried = sound
+            if format_name == "matroska" and sound.codec in G711:
+                self._expanders[sound.index] = expander(sound)
+                carried = replace(sound, codec="pcm_s16le")
+            stream = add_sound(self.output, format_name, carried)
             if stream is None:
                 self.left_out.append(sound)
             else:
@@ -96,12 +85,29 @@ class Wrapping:
         self.output.mux(packet)
 
     def add_sound(self, index: int, data: bytes, seconds: float, duration: Fraction) -> bool:
-        """A packet of track `index`, due at `seconds`; false where it is not carried, or comes too late."""
+        """A packet of track `index`, due at `seconds`; false where it is not carried, or comes too late.
+
+        A track whose packets are refused is left out from then on: sound never harms the pictures.
+        """
         stream = self._sounds.get(index)
         stamp = round(seconds * MILLION)
         if stream is None or stamp <= self._last.get(index, -1):
             return False
         self._last[index] = stamp
+        try:
+            self._mux_sound(stream, self._expanded(index, data), stamp, duration)
+        except ValueError:
+            del self._sounds[index]
+            return False
+        return True
+
+    def _expanded(self, index: int, data: bytes) -> bytes:
+        if index not in self._expanders:
+            return data
+        frames = self._expanders[index].decode(Packet(data))
+        return b"".join(frame.to_ndarray().tobytes() for frame in frames)
+
+    def _mux_sound(self, stream: Any, data: bytes, stamp: int, duration: Fraction) -> None:
         packet = Packet(data)
         packet.time_base = Fraction(1, MILLION)
         packet.pts = packet.dts = stamp
@@ -109,7 +115,6 @@ class Wrapping:
         packet.is_keyframe = True
         packet.stream = stream
         self.output.mux(packet)
-        return True
 
     def close(self) -> None:
         """Finishes the file; a second call does nothing."""
@@ -121,6 +126,13 @@ def add_sound(output: Any, format_name: str, sound: Sound) -> Any:
     if sound.codec not in COPIED.get(format_name, ()) or sound.rate <= 0:
         return None
     return add_copy(output, sound.codec, sound.extradata, audio=(sound.rate, sound.layout or "mono"))
+
+
+def expander(sound: Sound) -> Any:
+    """A decoder of G.711."""
+    context: Any = CodecContext.create(sound.codec, "r")
+    context.sample_rate, context.layout = sound.rate, sound.layout or "mono"
+    return context
 
 
 def add_copy(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
+import psutil
 import pytest
 from live_outputs import number_of, shown, sound, times
 
@@ -20,6 +21,8 @@ from derain.pipeline.live.address import parse_address
 from derain.pipeline.live.seam import LiveSink, Packet, Track
 from derain.pipeline.sinks.coder import LIVE, Coder
 from derain.pipeline.sinks.hls import PLAYLIST, Hls, open_hls
+from derain.pipeline.sinks.lasting import Lasting
+from derain.pipeline.sinks.own_thread import OwnThread
 from derain.pipeline.sinks.push import Line, open_push
 
 TESTS = Path(__file__).parent.parent
@@ -63,6 +66,16 @@ def feed(sink: LiveSink, first: int, last: int, packets: Sequence[Packet] = ()) 
         time.sleep(0.04)
 
 
+def begin(sink: OwnThread) -> None:
+    """Sends frame 0 until the far end has it: a process must start for that."""
+    assert isinstance(sink.work, Lasting)
+    deadline = time.monotonic() + 30
+    while not sink.work.works and time.monotonic() < deadline:
+        sink.show(shown(0))
+        time.sleep(0.04)
+    assert sink.work.works
+
+
 def whole(seen: list[tuple[float, int]], least: int) -> None:
     """The frames came in their order, at times that go forward."""
     assert len(seen) >= least
@@ -75,12 +88,11 @@ def test_mpeg_ts_over_udp_arrives_with_its_sound_and_its_stub() -> None:
     port = free_port(socket.SOCK_DGRAM)
     track, packets = sound(3.0)
     sink = open_push(parse_address(f"udp://127.0.0.1:{port}"), "front", lambda camera: [track])
-    with receiver(f"udp://127.0.0.1:{port}?fifo_size=1000&overrun_nonfatal=1", {}, 3.5) as process:
-        feed(sink, 0, 66, packets)
-        time.sleep(2.0)
-        feed(sink, 66, 80)
-        sink.close()
+    with receiver(f"udp://127.0.0.1:{port}?fifo_size=1000&overrun_nonfatal=1", {}, 5.0) as process:
+        begin(sink)
+        feed(sink, 1, 66, packets)
         seen, heard = got(process)
+        sink.close()
     whole([one for one in seen if one[1] >= 0], 30)
     assert heard > 15
     stubs = [one for one in seen if one[1] < 0]
@@ -92,11 +104,27 @@ def test_rtmp_arrives() -> None:
     track, packets = sound(3.0)
     with receiver(address, {"listen": "1"}, 2.0) as process:
         sink = open_push(parse_address(address), "front", lambda camera: [track])
-        feed(sink, 0, 80, packets)
+        begin(sink)
+        feed(sink, 1, 60, packets)
         sink.close()
         seen, heard = got(process)
     whole(seen, 25)
     assert heard > 10
+
+
+def test_a_far_end_that_comes_back_gets_the_stream_again() -> None:
+    address = f"rtmp://127.0.0.1:{free_port()}/live/front"
+    with receiver(address, {"listen": "1"}, 60):
+        sink = open_push(parse_address(address), "front", no_tracks)
+        begin(sink)
+        feed(sink, 1, 20)
+    with receiver(address, {"listen": "1"}, 1.0) as process:
+        threading.Thread(target=feed, args=(sink, 50, 250), daemon=True).start()
+        seen, _ = got(process)
+    sink.close()
+    assert len(seen) >= 10
+    assert all(after[0] > before[0] for before, after in itertools.pairwise(seen))
+    assert seen[0][0] > 1, "times go on"
 
 
 def has_server() -> bool:
@@ -115,7 +143,8 @@ def test_a_real_rtsp_server_takes_it(tmp_path: Path) -> None:
         assert server.stdout is not None
         port = int(server.stdout.readline().split()[1])
         sink = open_push(parse_address(f"rtsp://user:secret@127.0.0.1:{port}/live"), "front", no_tracks)
-        feed(sink, 0, 75)
+        begin(sink)
+        feed(sink, 1, 50)
         sink.close()
         time.sleep(0.5)
         server.communicate("")
@@ -176,9 +205,13 @@ def test_why_it_failed_is_told_without_credentials(caplog: pytest.LogCaptureFixt
     port = free_port()
     sink = open_push(parse_address(f"rtsp://eve:hunter22@127.0.0.1:{port}/live"), "front", no_tracks)
     deadline = time.monotonic() + 20
+    listed = ""
     while "is away" not in caplog.text and time.monotonic() < deadline:
-        feed(sink, 0, 5)
+        feed(sink, 0, 2)
+        listed += "".join(str(process.info) for process in psutil.process_iter(["cmdline"]))
     sink.close()
+    assert "push_program" in listed
+    assert "hunter22" not in listed.replace(" ", "")
     assert (
         f"the stream to rtsp://***@127.0.0.1:{port}/live of front is away and is tried again" in caplog.text
     )

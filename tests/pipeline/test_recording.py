@@ -7,15 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
+import av
 import numpy as np
 import pytest
 from live_outputs import Clock, numbers, shown, sound, times
 
 from derain.engines.errors import UsageError
-from derain.pipeline.live.seam import Track
+from derain.pipeline.live.seam import Packet, Track
 from derain.pipeline.sinks.recording import (
     LOOK,
     Recorder,
@@ -113,6 +116,43 @@ def test_sound_is_copied_in_sync(tmp_path: Path) -> None:
     assert len(heard) == len(packets) - 1, "the first one is due before the picture"
     assert heard[9] == pytest.approx(float((packets[10].pts or 0) * packets[10].time_base), abs=2e-3)
     assert len(times(path)) == 50
+
+
+def record_sound(folder: Path, track: Track, packets: Sequence[Packet]) -> Path:
+    recorder = Recorder(folder, "front", Recording(folder), lambda camera: [track], lambda _: PLENTY)
+    recorder.frame(shown(0))
+    for number, packet in enumerate(packets, 1):
+        recorder.packet(packet)
+        recorder.frame(shown(number))
+    recorder.end()
+    (path,) = folder.glob("*.mkv")
+    return path
+
+
+def test_g711_is_kept_as_pcm_sample_by_sample(tmp_path: Path) -> None:
+    base = Fraction(1, 8000)
+    data = [bytes([(17 * n + k) % 256 for k in range(320)]) for n in range(25)]
+    packets = [Packet(1, "audio", one, n * 320, n * 320, 320, base, True, 0) for n, one in enumerate(data)]
+    path = record_sound(tmp_path, Track(1, "audio", "pcm_alaw", b"", base, 8000, "mono"), packets)
+    decoder: Any = av.CodecContext.create("pcm_alaw", "r")
+    decoder.sample_rate, decoder.layout = 8000, "mono"
+    wanted = [frame.to_ndarray() for one in data for frame in decoder.decode(av.Packet(one))]
+    with av.open(str(path)) as container:
+        got = [frame.to_ndarray() for frame in container.decode(audio=0)]
+    assert np.array_equal(np.concatenate(got, axis=1), np.concatenate(wanted, axis=1))
+
+
+def test_sound_that_is_spoilt_or_unknown_harms_no_picture(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    track, packets = sound(1.0)
+    spoilt = [replace(packet, data=b"\xff\xf1\x00\x00\x00\x00\x00" * 3) for packet in packets]
+    (tmp_path / "spoilt").mkdir()
+    assert len(numbers(record_sound(tmp_path / "spoilt", track, spoilt))) == len(packets) + 1
+    (tmp_path / "unknown").mkdir()
+    unknown = record_sound(tmp_path / "unknown", replace(track, codec="adpcm_g726"), packets)
+    assert len(numbers(unknown)) == len(packets) + 1
+    assert "front is recorded without its sound: adpcm_g726 is not copied" in caplog.text
 
 
 def test_the_oldest_go_by_bytes_and_by_age_and_nothing_else_does(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """What a live source is held to be like from when its frames came, with no clock and no camera."""
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import av
 import numpy as np
 import pytest
 
@@ -13,6 +16,7 @@ from derain.pipeline.sources.hurry import LONG, Hurry
 from derain.pipeline.sources.telling import Why
 from derain.pipeline.sources.watch import GRACE, START, Stillness, Watch, alike
 from derain.pipeline.sources.whole import MOST, Whole
+from derain.pipeline.sources.words import Words
 
 OPTIONS = SourceOptions(open_timeout=10, read_timeout=5, stall=2, frozen=20)
 
@@ -159,3 +163,25 @@ def test_a_stream_that_comes_too_fast_is_decoded_at_its_key_frames_until_it_is_w
 def test_of_pictures_that_are_all_key_frames_some_are_decoded() -> None:
     late = [number for number in decoded(Hurry(0.0), 0.0, 0.0, 1, 200) if 0.05 * number > LONG]
     assert 30 <= len(late) <= 45
+
+
+@pytest.fixture
+def words() -> Iterator[Words]:
+    """What FFmpeg says is listened to, and not any more afterwards."""
+    logger = logging.getLogger("libav")
+    before = (logger.level, logger.propagate)
+    one = Words()
+    yield one
+    logger.removeHandler(one)
+    logger.level, logger.propagate = before
+    av.logging.set_level(None)
+    av.logging.set_skip_repeated(True)
+
+
+def test_ffmpeg_is_listened_to_for_lost_packets_and_for_reasons(words: Words) -> None:
+    av.logging.log(av.logging.WARNING, "rtsp", "RTP: missed 3 packets\n")
+    assert (words.lost(), words.lost()) == (True, False)
+    av.logging.log(av.logging.ERROR, "tcp", "Failed to resolve hostname cam: Name or service not known\n")
+    av.logging.log(av.logging.WARNING, "h264", "something failed, which is no reason")
+    assert words.reason == "Failed to resolve hostname cam: Name or service not known"
+    assert not words.lost()

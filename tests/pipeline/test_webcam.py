@@ -8,11 +8,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from live_sources import watched
 
 from derain.engines.engine import Pixels
 from derain.engines.errors import DerainError
 from derain.pipeline.live.address import parse_address
 from derain.pipeline.live.opening import SourceOptions
+from derain.pipeline.live.seam import State
 from derain.pipeline.sources import webcam
 from derain.pipeline.sources.telling import Facts, Opened, Task, Why
 
@@ -121,3 +123,9 @@ def test_what_is_asked_for_is_asked_in_opencvs_order() -> None:
     ]
     assert webcam.fourcc_of(asked[0][1]) == "MJPG"
     assert webcam.fourcc_of(0.0) == webcam.fourcc_of(-1.0) == ""
+
+
+def test_a_camera_that_is_not_there_is_looked_for_again_and_again() -> None:
+    with watched("/dev/video97") as eye:
+        eye.state(State.AWAY)
+        assert eye.source.said.startswith("there is no camera /dev/video97")

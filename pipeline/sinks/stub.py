@@ -19,8 +19,7 @@ def stub(last: Pixels | None, size: tuple[int, int], camera: str, seconds: float
     else:
         grey = cv2.cvtColor(fitted(last, size), cv2.COLOR_RGB2GRAY)
         picture = cv2.cvtColor(cv2.convertScaleAbs(grey, alpha=LEFT_OF_LIGHT), cv2.COLOR_GRAY2RGB)
-    name = camera.encode("ascii", "replace").decode()
-    for row, words in enumerate((name, f"no picture for {in_words(seconds)}")):
+    for row, words in enumerate((camera, f"no picture for {in_words(seconds)}")):
         write(picture, words, 0.45 + 0.14 * row)
     return picture
 

@@ -94,6 +94,5 @@ def lettered(picture: Pixels, lines: Sequence[str]) -> Pixels:
     foot[:] = foot // 3
     for number, line in enumerate(reversed(lines)):
         place = (8, len(picture) - 8 - ROW * number)
-        text = line.encode("ascii", "replace").decode()
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+        cv2.putText(picture, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
     return picture

@@ -29,6 +29,7 @@ TRIAL = "import cv2; cv2.namedWindow('derain'); cv2.waitKey(1); cv2.destroyAllWi
 TRIAL_SECONDS = 20.0
 WAIT = 15
 """Milliseconds that a key is waited for, between two looks for a frame."""
+WIDEST = 1600
 CLOSING = 4.5
 
 log = logging.getLogger(__name__)
@@ -53,15 +54,23 @@ class Screen(Protocol):
 
 
 class CvScreen:
-    """OpenCV's window."""
+    """OpenCV's window, as large as the picture where that fits."""
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] = ()
 
     def open(self, moved: Callable[[int], None]) -> None:
         """See Screen."""
-        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")  # it warns of fonts that nobody asks for
+        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         cv2.setMouseCallback(TITLE, lambda event, x, y, flags, data: moved(x))
 
     def show(self, picture: Pixels) -> None:
         """See Screen."""
+        if picture.shape != self._shape:
+            self._shape = picture.shape
+            scale = min(1.0, WIDEST / picture.shape[1])
+            cv2.resizeWindow(TITLE, round(picture.shape[1] * scale), round(picture.shape[0] * scale))
         cv2.imshow(TITLE, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
 
     def key(self) -> int:

@@ -12,6 +12,9 @@ from derain.pipeline.live.seam import Shown, Taken
 from derain.pipeline.live.treatment import Begun, Treated
 from derain.pipeline.live.workshop import TOGETHER, Workshop
 
+BEGINNING = 4
+"""Frames of each camera, about, with which a run begins."""
+
 HandOver = Callable[[Shown], None]
 Tell = Callable[[Move], None]
 
@@ -51,7 +54,6 @@ class Scheduler:
         self._usual: float | None = None
         self._sizes: dict[str, tuple[int, int]] = {}
         self._warmed: set[str] = set()
-        self._fresh: set[str] = set()
         self._finishing = self._cancelled = False
 
     def run(self) -> None:
@@ -63,7 +65,7 @@ class Scheduler:
         """Restores what has its turn now; whether there was anything."""
         waiting = self._waiting()
         for camera in waiting:
-            self._look(camera)
+            self._sizes[camera.name] = size_of(camera)
         group = self._together(waiting)
         if group:
             self._serve(group)
@@ -109,11 +111,13 @@ class Scheduler:
     def _serve(self, group: Sequence[Camera]) -> None:
         if self._relay is not None:
             self._relay.before(self._frames)
-        self._frames += len(group)
         self._turns += 1
         for camera in group:
             camera.served = self._turns
             self._warm(camera)
+        self._frames += len(group)
+        first = group[0]
+        known = self._workshop.knows(first.step, self._sizes[first.name])
         began = self._clock()
         begun = [
             (camera, taken, self._clock(), camera.begin(taken))
@@ -121,7 +125,9 @@ class Scheduler:
             if (taken := camera.take()) is not None
         ]
         ended = [(camera, self._finish(camera, taken, at, work)) for camera, taken, at, work in begun]
-        self._account(ended, began)
+        if known:
+            self._account(ended, began)
+        self._workshop.learn(first.step, self._sizes[first.name])
 
     def _finish(self, camera: Camera, taken: Taken, begun_at: float, work: Begun | Treated) -> float:
         """Hands a frame over; gives the seconds since its arrival."""
@@ -132,14 +138,14 @@ class Scheduler:
         return passage.latency
 
     def _account(self, ended: Sequence[tuple[Camera, float]], began: float) -> None:
-        """Lets the contract know, but for first frames of another size, which the engine compiled for."""
+        """Lets the contract know; not of frames that the engine had to compile for, as the next ones do not
+        take so long."""
         now = self._clock()
         busy = (now - began) / max(1, len(ended))
         self._usual = busy if self._usual is None else self._usual + (busy - self._usual) / 4
-        for camera, latency in ended:
-            if self._contract is not None and camera.name not in self._fresh:
+        if self._contract is not None:
+            for camera, latency in ended:
                 self._contract.saw(camera.name, now, latency, busy)
-            self._fresh.discard(camera.name)
 
     def _decide(self) -> None:
         if self._contract is None:
@@ -148,19 +154,14 @@ class Scheduler:
             self._cameras[move.camera].move(move.step)
             self._tell(move)
 
-    def _look(self, camera: Camera) -> None:
-        """Takes note of a new size, which the engine will have to compile for."""
-        size, before = size_of(camera), self._sizes.get(camera.name)
-        if size != before:
-            self._sizes[camera.name] = size
-            if before is not None:
-                self._fresh.add(camera.name)
-
     def _warm(self, camera: Camera) -> None:
-        """Before a camera's first frame the engines compile for all that may come."""
+        """Before a camera's first frame the engines compile: where the run begins for all that may come,
+        later only for what is wanted now, as others wait."""
         if camera.name not in self._warmed:
             self._warmed.add(camera.name)
-            self._workshop.warm(self._steps, *size_of(camera), self._alike(size_of(camera)))
+            size = self._sizes[camera.name]
+            steps = self._steps if self._frames < BEGINNING * len(self._cameras) else (camera.step,)
+            self._workshop.warm(steps, *size, self._alike(size))
 
 
 def kind_of(camera: Camera) -> tuple[object, ...]:

@@ -42,6 +42,7 @@ class Workshop:
         self._shared = [Together(network.engine, cameras) for network in networks]
         self._treatments: WeakSet[Treatment] = WeakSet()
         self._warmed: set[tuple[int, float, int, int, int]] = set()
+        self._known: set[tuple[int, float, int, int]] = set()
 
     def make(self, step: Step, rate: Fraction | None) -> Treatment:
         """What a camera's frames get on a step, `rate` of them a second."""
@@ -72,6 +73,15 @@ class Workshop:
             if place not in self._warmed:
                 self._warmed.add(place)
                 self._warm(step, height, width, count)
+                self.learn(step, (height, width))
+
+    def knows(self, step: Step, size: tuple[int, int]) -> bool:
+        """Whether the engine had a frame of that size (height, width) on a step; else it will compile."""
+        return step.passes or (step.model, step.scale, *size) in self._known
+
+    def learn(self, step: Step, size: tuple[int, int]) -> None:
+        """The engine has had one."""
+        self._known.add((step.model, step.scale, *size))
 
     def _warm(self, step: Step, height: int, width: int, count: int) -> None:
         """One frame alone, and `count` together where that many will go together."""
@@ -99,6 +109,7 @@ class Workshop:
         """`engine` goes on as the first network, with all that is remembered; nothing is in flight."""
         shared = self._shared[0]
         shared.take(engine)
+        self._known.clear()
         for treatment in self._treatments:
             if treatment.restorer.engine is shared:  # it is another one where memory ran short
                 treatment.restorer.exchange(shared)

@@ -14,7 +14,7 @@ from derain.engines.errors import DerainError, UsageError
 from derain.engines.modelfile import open_model
 from derain.engines.onnxruntime import OnnxRuntimeEngine
 from derain.pipeline.live.camera import Camera
-from derain.pipeline.live.contract import Step
+from derain.pipeline.live.contract import Step, ladder
 from derain.pipeline.live.scheduler import Scheduler
 from derain.pipeline.live.workshop import Network, Workshop
 from derain.pipeline.restore import Restorer
@@ -176,3 +176,16 @@ def test_a_step_to_another_network_and_scale_is_taken_between_two_frames(tmp_pat
             assert scheduler.turn()
             assert camera.treatment.size(source.frame(0.0).frame.pixels) == (16 * step.scale, 32 * step.scale)
         assert [one.steps for one in shown] == ["", "smaller"]  # type: ignore[attr-defined]
+
+
+def test_a_camera_that_comes_later_has_the_others_wait_for_one_size_only() -> None:
+    """Engines compile for every size: at the beginning for those of all steps, later for what is wanted."""
+    early, late = FakeCamera("early", (30, 12)), FakeCamera("late", (60, 24))
+    run = Street([early, late], [25, 0], lambda batch: 0.001, budget=0.08, steps=ladder())
+    run.run(2)
+    engine = run.engines[0]
+    assert {shape[2] for shape in engine.shapes} == {30, 20, 15, 10}  # type: ignore[attr-defined]
+    late.send(run.clock())
+    run.run(0.2)
+    assert {shape[2] for shape in engine.shapes} == {30, 20, 15, 10, 60}  # type: ignore[attr-defined]
+    assert not run.moves

@@ -30,6 +30,7 @@ BEFORE = 512
 """Packets that are kept until there is a picture."""
 AT_WORK = 64
 """Packets of which the decoder may not have given the picture yet."""
+INTERLACED = "its pictures are interlaced and restored as they are; have it send whole ones, if it can"
 
 
 class Streaming:
@@ -133,6 +134,8 @@ class Streaming:
         self._colour = info.colour
         sound = self._container.streams.audio if self._packets else ()
         self._out.opened(Opened(info, tuple(track_of(stream) for stream in (self._stream, *sound))))
+        if picture.interlaced_frame:
+            self._out.noted(INTERLACED)
         for before in self._before:
             self._out.packet(before)
         self._before.clear()

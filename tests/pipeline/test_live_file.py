@@ -93,3 +93,13 @@ def test_a_file_that_is_not_there_or_no_video_is_refused_before_the_start(tmp_pa
     for name, says in (("none.mp4", "there is no file"), ("notes.mp4", "is not a video")):
         with pytest.raises(UsageError, match=says):
             open_live(parse_address(str(tmp_path / name)), "cam", SourceOptions())
+
+
+def test_interlaced_pictures_are_taken_as_they_are_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip = Clip(options={"x264-params": "interlaced=1"}).write(tmp_path / "clip.mp4")
+    with watched(str(clip), lossless=True) as eye:
+        eye.state(State.ENDED)
+    assert len(eye.frames) == 12
+    assert sum("interlaced" in message for message in caplog.messages) == 1

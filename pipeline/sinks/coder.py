@@ -15,11 +15,12 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from derain.engines.engine import Pixels
-from derain.engines.errors import DerainError
+from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.colour import HD_HEIGHT, FromRGB
 from derain.pipeline.frame import Colour
 from derain.pipeline.live.treatment import in_eight_bits
 
+ENCODER = "libx264"
 CLOCK = Fraction(1, 90_000)
 KEY_SECONDS = 2.0
 LIVE = {"preset": "veryfast", "tune": "zerolatency", "crf": "23", "maxrate": "8M", "bufsize": "8M"}
@@ -85,12 +86,21 @@ class Coder:
         return self._context.encode(None)
 
 
+def check_coder() -> None:
+    """Raises UsageError where this FFmpeg has no encoder for live pictures."""
+    if ENCODER not in av.codecs_available:
+        raise UsageError(
+            f"the FFmpeg in this PyAV has no {ENCODER}, which live outputs need; take the one of its wheels: "
+            "pip install --force-reinstall --only-binary av av"
+        )
+
+
 def opened(
     size: tuple[int, int], rate: float, options: Mapping[str, str], colour: Colour
 ) -> VideoCodecContext:
     """libx264 at work; raises DerainError where this FFmpeg has none, or it refuses."""
     try:
-        context = CodecContext.create("libx264", "w")
+        context = CodecContext.create(ENCODER, "w")
         assert isinstance(context, VideoCodecContext)
         context.width, context.height, context.pix_fmt = *size, "yuv420p"
         context.time_base = CLOCK

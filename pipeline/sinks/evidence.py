@@ -22,6 +22,7 @@ import av
 from derain.engines.engine import Engine
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.live.seam import Packet, Shown, State
+from derain.pipeline.sinks.coder import check_coder
 from derain.pipeline.sinks.evidence_book import book_of, enter, write_side_car
 from derain.pipeline.sinks.evidence_segment import Segment, stamp_of
 from derain.pipeline.sinks.own_thread import MOST_BYTES, OwnThread
@@ -224,5 +225,6 @@ def seal(folder: Path, segment: Path, about: Mapping[str, Any]) -> None:
 def open_evidence(options: Evidence, camera: str, tracks: TracksOf, about: About) -> OwnThread:
     """Keeps evidence of `camera` in a thread of its own. Raises UsageError where the folder can't be written
     to, DerainError where its book is spoilt."""
+    check_coder()
     keeper = Keeper(folder_for(options.folder, camera), camera, options, tracks, about)
     return OwnThread(f"the evidence of {camera}", camera, keeper)

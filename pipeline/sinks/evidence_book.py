@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from derain.engines.errors import DerainError, UsageError
+from derain.pipeline.sinks.publish import sync
 
 SIDE_CAR, BOOK = "segment.json", "segments.json"
 FORMAT = "derain evidence 1"
@@ -39,13 +40,15 @@ def read_json(path: Path) -> Any:
     """What a file says; None where it can't be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
 def write_side_car(segment: Path, about: Mapping[str, Any]) -> None:
     """`about` the segment, and the hashes of its files."""
     files = sorted(path for path in segment.iterdir() if path.name != SIDE_CAR)
+    for path in files:
+        sync(path)
     hashes = {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files}
     write_json(segment / SIDE_CAR, {"format": FORMAT, **about, "files": hashes})
 
@@ -73,7 +76,12 @@ def segments_in(book: Any) -> dict[str, str] | None:
     listed = book.get("segments") if isinstance(book, dict) else None
     if not isinstance(listed, dict) or not all(isinstance(value, str) for value in listed.values()):
         return None
-    return listed
+    return listed if all(map(is_name, listed)) else None
+
+
+def is_name(name: str) -> bool:
+    """Whether it names something right in a folder."""
+    return Path(name).name == name and name not in ("", "..")
 
 
 @dataclass(frozen=True)
@@ -153,7 +161,7 @@ def check_segment(segment: Path, digest: str) -> Iterator[tuple[Path, str]]:
     yield side_car, "whole" if sha256_of(side_car) == digest else "changed"
     about = read_json(side_car)
     files = about.get("files") if isinstance(about, dict) else None
-    known = files if isinstance(files, dict) else {}
+    known = files if isinstance(files, dict) and all(map(is_name, files)) else {}
     for name, facts in known.items():
         yield segment / name, check_file(segment / name, facts)
     for path in sorted(segment.iterdir()):

@@ -12,6 +12,7 @@ from av.packet import Packet as Coded
 
 from derain.engines.errors import UsageError
 from derain.pipeline.live.seam import Packet
+from derain.pipeline.sinks.coder import check_coder
 from derain.pipeline.sinks.lasting import TICK, Lasting
 from derain.pipeline.sinks.own_thread import OwnThread
 from derain.pipeline.sinks.recording import TracksOf, folder_for
@@ -79,6 +80,7 @@ def escaped(folder: Path) -> str:
 
 def open_hls(options: Hls, camera: str, tracks: TracksOf, size: tuple[int, int] | None = None) -> OwnThread:
     """Streams `camera` into its folder. Raises UsageError where it can't be written to."""
+    check_coder()
     folder = folder_for(options.folder, camera)
     work = Lasting(
         "the HLS folder", camera, partial(HlsWriter, folder, options), tracks, size, options.seconds

@@ -20,6 +20,7 @@ from derain.engines.errors import UsageError
 from derain.pipeline.live.address import Address, Kind
 from derain.pipeline.live.opening import knows_srt
 from derain.pipeline.live.seam import Packet
+from derain.pipeline.sinks.coder import check_coder
 from derain.pipeline.sinks.lasting import TICK, Lasting
 from derain.pipeline.sinks.own_thread import OwnThread
 from derain.pipeline.sinks.recording import TracksOf
@@ -156,5 +157,6 @@ def open_push(
 ) -> OwnThread:
     """Streams `camera` to `address` in a thread of its own. Raises UsageError where that can't be."""
     check_push(address)
+    check_coder()
     work = Lasting(f"the stream to {address.shown}", camera, partial(Line, address), tracks, size)
     return OwnThread(f"the stream to {address.shown}", camera, work, TICK)

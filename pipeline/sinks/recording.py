@@ -17,7 +17,7 @@ import av
 from derain.engines.errors import UsageError
 from derain.pipeline.live.seam import Packet, Shown, State, Track
 from derain.pipeline.live.treatment import in_eight_bits
-from derain.pipeline.sinks.coder import KEPT, Coder, even
+from derain.pipeline.sinks.coder import KEPT, Coder, check_coder, even
 from derain.pipeline.sinks.own_thread import OwnThread
 from derain.pipeline.sinks.retention import Keep, Retention, free_bytes, new_name
 from derain.pipeline.sinks.timeline import Timeline
@@ -268,5 +268,6 @@ def sounds_of(tracks: Sequence[Track]) -> list[Sound]:
 
 def open_recording(options: Recording, camera: str, tracks: TracksOf) -> OwnThread:
     """Records `camera` in a thread of its own. Raises UsageError where the folder can't be written to."""
+    check_coder()
     recorder = Recorder(folder_for(options.folder, camera), camera, options, tracks)
     return OwnThread(f"the recording of {camera}", camera, recorder)

@@ -207,7 +207,13 @@ def test_a_book_or_side_car_that_is_gone_or_spoilt_is_told(evidence: Path) -> No
     book = evidence / "front" / BOOK
     listed = json.loads(book.read_text())
     name = next(iter(listed["segments"]))
-    for text in ("", "[]", '{"segments": 3}', json.dumps({"segments": {name: 3}})):
+    for text in (
+        "",
+        "[]",
+        '{"segments": 3}',
+        json.dumps({"segments": {name: 3}}),
+        '{"segments": {"../x": "1"}}',
+    ):
         book.write_text(text)
         assert ("front/" + BOOK, "changed") in [(f.path, f.what) for f in verify(evidence).faults]
     book.unlink()
@@ -215,7 +221,7 @@ def test_a_book_or_side_car_that_is_gone_or_spoilt_is_told(evidence: Path) -> No
     del listed["segments"][name]
     book.write_text(json.dumps(listed))
     assert [(f.path, f.what) for f in verify(evidence).faults] == [(f"front/{name}", "extra")]
-    for text in ("", "[]", '{"files": {"restored.mkv": 1}}'):
+    for text in ("", "[]", "[" * 10**5, '{"files": {"restored.mkv": 1}}', '{"files": {"/etc/passwd": {}}}'):
         (evidence / "front" / next(iter(listed["segments"])) / SIDE_CAR).write_text(text)
         assert any(fault.path.endswith(SIDE_CAR) for fault in verify(evidence).faults)
 

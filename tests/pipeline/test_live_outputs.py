@@ -9,10 +9,11 @@ from live_outputs import shown
 
 from derain.engines.errors import UsageError
 from derain.pipeline.live.seam import Control, Figures, Packet, Track
-from derain.pipeline.sinks import hls, push, recording
+from derain.pipeline.sinks import coder, hls, push, recording
 from derain.pipeline.sinks.evidence_book import verify
 from derain.pipeline.sinks.live_outputs import Needs, open_output, shown_output
 from derain.pipeline.sinks.own_thread import Each, OwnThread
+from derain.pipeline.sinks.recording import safe_name
 
 
 class NoControl(Control):
@@ -119,6 +120,24 @@ def test_what_is_no_output_is_a_sentence(text: str, needs: Needs, sentence: str)
         open_output(text, needs)
     assert "secret7" not in str(told.value)
     assert "hunter22" not in str(told.value)
+
+
+@pytest.mark.parametrize("text", ["record:{}", "evidence:{}", "hls:{}", "udp://127.0.0.1:9"])
+def test_an_ffmpeg_without_an_encoder_is_told_before_the_start(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coder, "ENCODER", "libnone")
+    with pytest.raises(UsageError, match="has no libnone, which live outputs need"):
+        open_output(text.format(tmp_path), ONE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_of_cameras_stay_inside_and_never_meet() -> None:
+    names = ["..", ".", "a/b", "a b", "a_b", "/etc", "C:\\x", "ä"]
+    safe = [safe_name(name) for name in names]
+    assert len(set(safe)) == len(names)
+    assert all(Path(name).name == name and name not in ("", "..", ".") for name in safe)
+    assert safe_name("front-2") == "front-2"
 
 
 def test_where_one_camera_can_not_be_opened_the_others_are_closed(tmp_path: Path) -> None:

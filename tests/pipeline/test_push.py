@@ -242,6 +242,8 @@ def test_hls_plays_while_it_grows_and_keeps_few_segments(tmp_path: Path) -> None
     with receiver(str(playlist), {}, 30) as process:
         seen, _ = got(process)
     whole(seen, 20)
+    lengths = [float(line[8:-1]) for line in playlist.read_text().splitlines() if line.startswith("#EXTINF")]
+    assert min(lengths) > 0
     sink = open_hls(Hls(tmp_path, seconds=0.5, most=20), "front", no_tracks)
     feed(sink, 0, 40)
     sink.close()

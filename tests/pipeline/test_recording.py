@@ -274,6 +274,36 @@ def test_after_kill_9_what_was_written_plays(tmp_path: Path) -> None:
     assert max(times(path, "audio")) > 10
 
 
+LIMITED = """
+import resource, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+import numpy as np
+from live_outputs import Clock, shown
+from derain.pipeline.sinks.recording import Recorder, Recording
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+clock = Clock()
+recorder = Recorder(Path({folder!r}), "front", Recording(Path({folder!r})), lambda camera: (), clock=clock)
+generator = np.random.default_rng(0)
+for number in range(150):
+    one = shown(number, size=(128, 64))
+    one.restored[:] = generator.integers(0, 255, one.restored.shape)
+    recorder.frame(one)
+    recorder.tick()
+    clock.pass_(0.04)
+recorder.end()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such limits are not known there")
+def test_where_the_system_refuses_to_write_on_the_rest_goes_into_files_that_play(tmp_path: Path) -> None:
+    script = LIMITED.format(tests=str(Path(__file__).parent.parent), folder=str(tmp_path))
+    subprocess.run([sys.executable, "-c", script], check=True)
+    files = sorted(tmp_path.glob("*.mkv"))
+    assert len(files) >= 2
+    assert all(len(times(path)) > 0 for path in files)
+
+
 def test_a_thread_of_its_own_holds_up_nobody(tmp_path: Path) -> None:
     sink = open_recording(Recording(tmp_path), "front", no_tracks)
     for number in range(200):

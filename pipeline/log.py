@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import click
 
@@ -17,10 +17,14 @@ class EchoHandler(logging.Handler):
         click.echo(f"derain: {record.levelname.lower()}: {self.format(record)}", err=True)
 
 
-@contextmanager
-def logging_to_stderr(level: str) -> Iterator[None]:
+def logging_to_stderr(level: str) -> AbstractContextManager[None]:
     """Shows what derain logs from `level` (one of LEVELS) up."""
-    handler = EchoHandler()
+    return logging_to(EchoHandler(), level)
+
+
+@contextmanager
+def logging_to(handler: logging.Handler, level: str) -> Iterator[None]:
+    """Gives `handler` what derain logs from `level` up."""
     logger = logging.getLogger("derain")
     before = logger.level
     logger.setLevel(level.upper())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,9 +16,13 @@ from derain.pipeline.live.address import Address, parse_address
 from derain.pipeline.live.job import CameraJob, LiveJob, run_live
 from derain.pipeline.live.opening import TRANSPORTS, SourceOptions
 from derain.pipeline.live.quantities import parse_rate, parse_seconds, parse_size
+from derain.pipeline.live.sinks import OutputJob
 from derain.pipeline.live.slots import POLICIES
-from derain.pipeline.live.telling import MetricsLiveTeller, choose
-from derain.pipeline.log import LEVELS, logging_to_stderr
+from derain.pipeline.live.telling import JsonLiveTeller, KeptLog, MetricsLiveTeller, choose
+from derain.pipeline.log import LEVELS, EchoHandler, logging_to
+
+if TYPE_CHECKING:
+    from derain.pipeline.live.config import Config
 
 NAMED = re.compile(r"([A-Za-z0-9_][\w .-]{0,60})=(.+)", re.DOTALL)
 """NAME=SOURCE; an address has :// or a path before any = of its own."""
@@ -93,6 +97,13 @@ SOURCE = ("size", "rate", "fourcc", "transport", "loop", "open_timeout", "read_t
     help="Begin on the CPU while a plan is built, or wait for it.  [default: instant]",
 )
 @source_options
+@click.option(
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="OUTPUT",
+    help="rtsp://HOST/PATH, hls:FOLDER, record:FOLDER, evidence:FOLDER, window, virtual...; repeatable.",
+)
 @click.option("--duration", callback=seconds_option, metavar="TIME", help="End after so long (30s, 5min).")
 @click.option(
     "--metrics", callback=path_option, metavar="FILE.prom", help="Keep a file of figures for Prometheus."
@@ -109,6 +120,7 @@ def command(
     config: Path | None,
     instant: bool,
     duration: float | None,
+    outputs: tuple[str, ...],
     metrics: Path | None,
     as_json: bool,
     no_progress: bool,
@@ -122,9 +134,10 @@ def command(
     end it within 5 seconds, with exit code 0.
     """
     given = {name: value for name, value in rest.items() if was_given(ctx, name)}
-    job = replace(job_of(sources, config, given), instant=instant, duration=duration)
-    with logging_to_stderr(log_level):
-        teller = choose(as_json, no_progress)
+    job = replace(job_of(sources, config, given, outputs), instant=instant, duration=duration)
+    kept = KeptLog()
+    with logging_to(kept if as_json else EchoHandler(), log_level):
+        teller = JsonLiveTeller(kept) if as_json else choose(no_progress)
         run_live(job, teller if metrics is None else MetricsLiveTeller(teller, metrics))
     return 0
 
@@ -134,30 +147,42 @@ def was_given(ctx: click.Context, name: str) -> bool:
     return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
-def job_of(sources: Sequence[str], config: Path | None, given: dict[str, Any]) -> LiveJob:
-    """The job of a command line and its file; what the former says of the run holds."""
+def job_of(
+    sources: Sequence[str],
+    config: Path | None,
+    given: dict[str, Any],
+    outputs: Sequence[str] = (),
+) -> LiveJob:
+    """The job of a command line and its file; what the former says of the run holds, and outputs add up."""
     if config is not None and sources:
         raise UsageError("the sources are in --config or on the command line; give one of the two")
     settings = {name: given[name] for name in given if name in (*RUN, *ENGINE)}
     of_source = {name: given[name] for name in given if name in SOURCE}
+    wanted = tuple(OutputJob(text) for text in outputs)
     if config is None:
         cameras = cameras_of(sources, SourceOptions(**of_source))
     else:
-        cameras, told = cameras_in(config, of_source)
-        settings = {**told, **settings}
+        told = told_in(config, of_source)
+        cameras, settings = tuple(entry.camera for entry in told.cameras), {**told.settings, **settings}
+        wanted = (*outputs_in(told), *wanted)
     engine = EngineOptions(**{name: settings.pop(name) for name in ENGINE if name in settings})
-    return LiveJob(cameras, engine=engine, **settings)
+    return LiveJob(cameras, engine=engine, outputs=wanted, **settings)
 
 
-def cameras_in(config: Path, of_source: dict[str, Any]) -> tuple[tuple[CameraJob, ...], dict[str, Any]]:
-    """Those of a file, and what it says of the run."""
+def told_in(config: Path, of_source: dict[str, Any]) -> "Config":
+    """What a file says."""
     from derain.pipeline.live.config import read_config  # noqa: PLC0415 - reads YAML, which others need not
 
     if of_source:
         name = next(iter(of_source)).replace("_", "-")
         raise UsageError(f"--{name} is of sources, which --config has: write it there")
-    told = read_config(config)
-    return tuple(entry.camera for entry in told.cameras), dict(told.settings)
+    return read_config(config)
+
+
+def outputs_in(told: "Config") -> tuple[OutputJob, ...]:
+    """Those for all cameras, and those of each."""
+    own = [OutputJob(text, (one.camera.name,)) for one in told.cameras for text in one.outputs]
+    return (*(OutputJob(text) for text in told.outputs), *own)
 
 
 def cameras_of(sources: Sequence[str], options: SourceOptions) -> tuple[CameraJob, ...]:

@@ -10,12 +10,12 @@ from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError, UsageError
 from derain.pipeline.bypass import BypassChoice, check_bypass
 from derain.pipeline.live.address import Address, Kind
-from derain.pipeline.live.desk import Desk
 from derain.pipeline.live.networks import Opened, open_networks
 from derain.pipeline.live.opening import SourceOptions, open_live
 from derain.pipeline.live.outlets import Outlet
 from derain.pipeline.live.running import LiveRun
 from derain.pipeline.live.seam import Figures, LiveSource
+from derain.pipeline.live.sinks import OpenOutlets, OutputJob, open_all
 from derain.pipeline.live.slots import POLICIES, Policy
 from derain.pipeline.live.telling import LiveEnd, LiveFacts, LiveTeller, QuietLiveTeller, summary
 from derain.pipeline.restore import check_strength
@@ -57,6 +57,7 @@ class LiveJob:
     bypass: BypassChoice = "auto"
     instant: bool = True
     duration: float | None = None
+    outputs: tuple[OutputJob, ...] = ()
 
     def __post_init__(self) -> None:
         check_strength(self.strength)
@@ -104,8 +105,6 @@ def check_names(names: Sequence[str]) -> None:
 
 
 OpenSource = Callable[[CameraJob], LiveSource]
-OpenOutlets = Callable[[Desk], Sequence[Outlet]]
-"""Opens all sinks of a run, or none where one can't be had. The run closes them."""
 
 
 def open_camera(camera: CameraJob) -> LiveSource:
@@ -113,29 +112,24 @@ def open_camera(camera: CameraJob) -> LiveSource:
     return open_live(camera.address, camera.name, camera.options)
 
 
-def no_outlets(desk: Desk) -> Sequence[Outlet]:
-    """Nothing is shown; the figures tell."""
-    return ()
-
-
 def run_live(
     job: LiveJob,
     teller: LiveTeller | None = None,
-    outlets: OpenOutlets = no_outlets,
+    outlets: OpenOutlets | None = None,
     open_source: OpenSource = open_camera,
 ) -> Figures:
     """Restores live until Ctrl-C, the job's duration or the end of all sources; gives the last figures.
 
-    A camera or a sink that fails harms no other. Raises UsageError before the start, DerainError where the
-    engine fails. A second Ctrl-C raises KeyboardInterrupt. No thread outlives the call but one that hangs in
-    a decoder or a sink, which is told.
+    `outlets`: opens others than the job's. A camera or a sink that fails harms no other. Raises UsageError
+    before the start, DerainError where the engine fails. A second Ctrl-C raises KeyboardInterrupt. No thread
+    outlives the call but one that hangs in a decoder or a sink, which is told.
     """
     with ExitStack() as stack:
         teller = stack.enter_context(QuietLiveTeller() if teller is None else teller)
         sources = [open_source(camera) for camera in job.asked()]
         strengths = [job.strength if one.strength is None else one.strength for one in job.cameras]
         live = LiveRun(sources, strengths, job.policy, job.max_latency, teller)
-        shown = outlets(live.desk)
+        shown = (outlets or open_all(job.outputs))(live.desk)
         live.show_on(shown)
         try:
             with suppress(KeyboardInterrupt):

@@ -170,7 +170,9 @@ class LiveRun:
     def _tell_changes(self, opened: Opened) -> None:
         """Here and not where they are made: whoever listens may keep this thread waiting, but no frames."""
         while self._moves:
-            self._teller.step(self._moves.popleft())
+            move = self._moves.popleft()
+            log.info("%s", move.line())
+            self._teller.step(move)
         for change in opened.relay.news():
             self._teller.changed(change)
 

@@ -15,13 +15,16 @@ figures  once a second: seconds, memory (bytes), model, backend, precision, came
          camera_fps, restored_fps, decoded, restored, dropped, late, passed, held, reconnects,
          latency {p50_ms, p95_ms, p99_ms}, stages {wait, restore, hand-over: the same}, rain, drops, steps,
          strength}]
+log      what the program has to say about itself (`--log-level`): level, logger, message
 end      status (done or failed), exit_code, message, and of a run that began: seconds, cameras as in figures
 
 `end` comes exactly once, and last; where the command line itself is wrong nothing comes but the exit code 2
 and a sentence on stderr.
 """
 
+import logging
 import time
+from collections import deque
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -159,12 +162,26 @@ class PlainLiveTeller(QuietLiveTeller):
                 say(line_of(camera))
 
 
-class JsonLiveTeller(QuietLiveTeller):
-    """JSON lines on stdout, as the head of this file says."""
+class KeptLog(logging.Handler):
+    """Keeps what any thread logs for the one that writes it."""
 
     def __init__(self) -> None:
+        super().__init__()
+        self.records: deque[dict[str, str]] = deque(maxlen=1000)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Kept."""
+        told = {"level": record.levelname.lower(), "logger": record.name, "message": self.format(record)}
+        self.records.append(told)
+
+
+class JsonLiveTeller(QuietLiveTeller):
+    """JSON lines on stdout, as the head of this file says. `log`: what has been logged is told with them."""
+
+    def __init__(self, log: KeptLog | None = None) -> None:
         self._told = 0.0
         self._lines = JsonLines()
+        self._log = log or KeptLog()
 
     def start(self, facts: LiveFacts) -> None:
         """The start event."""
@@ -172,31 +189,40 @@ class JsonLiveTeller(QuietLiveTeller):
         told["max_latency_ms"] = None if facts.max_latency is None else facts.max_latency * 1e3
         del told["max_latency"]
         told["cameras"] = [{"name": name, "source": shown} for name, shown in facts.cameras]
-        self._lines.write("start", told)
+        self._write("start", told)
 
     def state(self, camera: str, state: State, said: str) -> None:
         """A state event."""
-        self._lines.write("state", {"camera": camera, "state": state.value, "said": said})
+        self._write("state", {"camera": camera, "state": state.value, "said": said})
 
     def step(self, move: Move) -> None:
         """A step event."""
         told = {"camera": move.camera, "steps": move.step.words, "down": move.down, "reason": move.reason}
-        self._lines.write("step", told)
+        self._write("step", told)
 
     def changed(self, change: Change) -> None:
         """An engine event."""
-        self._lines.write("engine", asdict(change))
+        self._write("engine", asdict(change))
 
     def figures(self, figures: Figures) -> None:
         """A figures event, unless the last one is fresh."""
+        self._tell_log()
         if time.monotonic() - self._told >= JSON_EVERY:
             self._told = time.monotonic()
-            self._lines.write("figures", fields_of(figures))
+            self._write("figures", fields_of(figures))
 
     def end(self, end: LiveEnd) -> None:
         """The end event."""
         told = {"status": end.status, "exit_code": end.exit_code, "message": end.message}
-        self._lines.write("end", told | ({} if end.figures is None else fields_of(end.figures)))
+        self._write("end", told | ({} if end.figures is None else fields_of(end.figures)))
+
+    def _write(self, event: str, told: dict[str, Any]) -> None:
+        self._tell_log()
+        self._lines.write(event, told)
+
+    def _tell_log(self) -> None:
+        while self._log.records:
+            self._lines.write("log", self._log.records.popleft())
 
 
 class MetricsLiveTeller:
@@ -229,10 +255,8 @@ class MetricsLiveTeller:
         self._teller.__exit__(kind, error, trace)
 
 
-def choose(as_json: bool, quiet: bool) -> LiveTeller:
-    """The teller for the options."""
-    if as_json:
-        return JsonLiveTeller()
+def choose(quiet: bool) -> LiveTeller:
+    """The teller of people."""
     return QuietLiveTeller() if quiet else PlainLiveTeller()
 
 

@@ -1,6 +1,7 @@
 """`derain live` as users start and end it."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import onnx_models
 import pytest
 from live_fakes import FakeSink
@@ -22,7 +24,9 @@ from derain.pipeline.commands.live import job_of
 from derain.pipeline.live.address import parse_address
 from derain.pipeline.live.job import CameraJob, LiveJob, run_live
 from derain.pipeline.live.outlets import Outlet
-from derain.pipeline.live.telling import QuietLiveTeller
+from derain.pipeline.live.seam import State
+from derain.pipeline.live.telling import JsonLiveTeller, KeptLog, QuietLiveTeller
+from derain.pipeline.log import logging_to
 from derain.pipeline.sources import marks
 
 PATTERN = "pattern:96x64@20"
@@ -189,3 +193,54 @@ def test_a_second_ctrl_c_does_not_wait(model: Path, monkeypatch: pytest.MonkeyPa
         run_live(job, QuietLiveTeller(), lambda desk: [Outlet("sink", sink)])
     release.set()
     again.join()
+
+
+def test_outputs_of_the_file_and_of_the_command_line_add_up(tmp_path: Path) -> None:
+    file = tmp_path / "cameras.yaml"
+    file.write_text(
+        "output: hls:all\nweb: :8000\ncameras:\n"
+        "  - {name: a, source: pattern, output: [record:a, record:b]}\n"
+        "  - {name: b, source: pattern}\n"
+    )
+    job = job_of((), file, {}, ["window"])
+    assert [(output.text, output.cameras) for output in job.outputs] == [
+        ("hls:all", None),
+        ("record:a", ("a",)),
+        ("record:b", ("a",)),
+        ("window", None),
+    ]
+
+
+def test_a_recording_is_what_was_shown(model: Path, tmp_path: Path, capsys: Any) -> None:
+    folder = tmp_path / "kept"
+    options = ("--output", f"record:{folder}", "--duration", "1500ms")
+    assert run(command(model, PATTERN, *options)) == 0
+    assert f", to record:{folder}" in capsys.readouterr().err
+    (film,) = folder.rglob("*.mkv")
+    with av.open(str(film)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 5
+
+
+def test_an_output_that_can_not_be_is_told_before_the_start(model: Path, tmp_path: Path, capsys: Any) -> None:
+    """And those that were opened before it are closed."""
+    options = ("--output", f"record:{tmp_path}/a", "--output", "carrier-pigeon:home")
+    assert run(command(model, PATTERN, *options)) == 2
+    said = capsys.readouterr().err.strip()
+    assert "carrier-pigeon" in said and "\n" not in said
+    assert not [thread for thread in threading.enumerate() if "record" in thread.name]
+
+
+def test_what_is_logged_is_an_event_too(capsys: Any) -> None:
+    kept = KeptLog()
+    with logging_to(kept, "info"):
+        logging.getLogger("derain.pipeline.live").warning("the %s does not stop", "camera")
+        logging.getLogger("derain.pipeline.live").debug("nothing")
+    JsonLiveTeller(kept).state("front", State.LIVE, "")
+    first, second = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert first == {
+        "event": "log",
+        "level": "warning",
+        "logger": "derain.pipeline.live",
+        "message": "the camera does not stop",
+    }
+    assert second["event"] == "state"

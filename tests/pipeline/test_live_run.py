@@ -12,7 +12,6 @@ from live_fakes import FakeCamera, FakeSink
 from live_run import ENGINE, Run, Told, wait_for
 
 from derain.engines.errors import UsageError
-from derain.pipeline.live import job as live_job
 from derain.pipeline.live import running
 from derain.pipeline.live.address import parse_address
 from derain.pipeline.live.desk import Desk
@@ -213,5 +212,5 @@ def test_what_can_not_be_done_is_told_first(job: Callable[[], LiveJob], told: st
 def test_a_network_that_there_is_not_is_told_first() -> None:
     camera = FakeCamera()
     with pytest.raises(UsageError, match="there is no network 'none'"):
-        run_live(LiveJob((one("front"),), "none"), Told(), live_job.no_outlets, lambda job: camera)
+        run_live(LiveJob((one("front"),), "none"), Told(), None, lambda job: camera)
     assert not camera.started.is_set()

@@ -44,12 +44,6 @@ class Treatment:
         self.scale = scale
         self._bypass = Bypass(self.restorer, watch, rate) if engine.gives_scores else None
 
-    def size(self, pixels: Pixels) -> tuple[int, int]:
-        """(height, width) of what the network gets for `pixels`."""
-        if self.scale == 1:
-            return pixels.shape[0], pixels.shape[1]
-        return max(1, round(pixels.shape[0] * self.scale)), max(1, round(pixels.shape[1] * self.scale))
-
     def begin(self, pixels: Pixels, strength: float) -> "Begun":
         """Begins to restore `pixels` (H, W, 3) uint8, which stay as they are."""
         small = pixels if self.scale == 1 else smaller(pixels, self.scale)

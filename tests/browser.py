@@ -1,11 +1,13 @@
 """A real browser without a window, driven through the W3C WebDriver protocol of chromedriver."""
 
+import base64
 import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -77,12 +79,49 @@ class Browser:
     def emulate(self, scheme: str) -> None:
         """prefers-color-scheme: "light" or "dark"."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
-        command = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}}
-        self._call("POST", "/goog/cdp/execute", command)
+        self.devtools("Emulation.setEmulatedMedia", features=features)
+
+    def resize(self, width: int, height: int, phone: bool = False) -> None:
+        """The page's room, in pixels of CSS; on a `phone` it has touch, and no pointer that hovers."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
+        self.devtools("Emulation.setDeviceMetricsOverride", **size)
+        self.devtools("Emulation.setTouchEmulationEnabled", enabled=phone)
+
+    def devtools(self, command: str, **parameters: Any) -> Any:
+        """What a command of Chromium's own protocol gives."""
+        return self._call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def screenshot(self) -> bytes:
+        """What is seen, as a PNG."""
+        return base64.b64decode(self._call("GET", "/screenshot"))
+
+    def wait(self, script: str, *arguments: Any, seconds: float = 20) -> Any:
+        """What a script returns, run again until that is something."""
+        until = time.monotonic() + seconds
+        while not (found := self.run(script, *arguments)):
+            assert time.monotonic() < until, f"{script} gave {found!r} for {seconds} s"
+            time.sleep(0.1)
+        return found
 
     def complaints(self) -> list[str]:
         """What the page wrote to the console since the last call: errors, and what its policy forbade."""
         return [entry["message"] for entry in self._call("POST", "/se/log", {"type": "browser"})]
+
+    def windows(self) -> list[str]:
+        """All there are."""
+        return list(self._call("GET", "/window/handles"))
+
+    def new_window(self) -> str:
+        """One more, beside the others, so that it is seen too."""
+        return str(self._call("POST", "/window/new", {"type": "window"})["handle"])
+
+    def switch_to(self, window: str) -> None:
+        """What follows is of this window."""
+        self._call("POST", "/window", {"handle": window})
+
+    def close_window(self) -> None:
+        """This one; another one is to be switched to."""
+        self._call("DELETE", "/window")
 
     def close(self) -> None:
         """Ends the browser."""

@@ -104,6 +104,13 @@ SOURCE = ("size", "rate", "fourcc", "transport", "loop", "open_timeout", "read_t
     metavar="OUTPUT",
     help="rtsp://HOST/PATH, hls:FOLDER, record:FOLDER, evidence:FOLDER, window, virtual...; repeatable.",
 )
+@click.option(
+    "--web",
+    is_flag=False,
+    flag_value="",
+    metavar="[HOST:PORT]",
+    help="Serve a page with all cameras; last on the line, or as --web=HOST:PORT.",
+)
 @click.option("--duration", callback=seconds_option, metavar="TIME", help="End after so long (30s, 5min).")
 @click.option(
     "--metrics", callback=path_option, metavar="FILE.prom", help="Keep a file of figures for Prometheus."
@@ -121,6 +128,7 @@ def command(
     instant: bool,
     duration: float | None,
     outputs: tuple[str, ...],
+    web: str | None,
     metrics: Path | None,
     as_json: bool,
     no_progress: bool,
@@ -134,7 +142,7 @@ def command(
     end it within 5 seconds, with exit code 0.
     """
     given = {name: value for name, value in rest.items() if was_given(ctx, name)}
-    job = replace(job_of(sources, config, given, outputs), instant=instant, duration=duration)
+    job = replace(job_of(sources, config, given, outputs, web), instant=instant, duration=duration)
     kept = KeptLog()
     with logging_to(kept if as_json else EchoHandler(), log_level):
         teller = JsonLiveTeller(kept) if as_json else choose(no_progress)
@@ -152,6 +160,7 @@ def job_of(
     config: Path | None,
     given: dict[str, Any],
     outputs: Sequence[str] = (),
+    web: str | None = None,
 ) -> LiveJob:
     """The job of a command line and its file; what the former says of the run holds, and outputs add up."""
     if config is not None and sources:
@@ -164,9 +173,9 @@ def job_of(
     else:
         told = told_in(config, of_source)
         cameras, settings = tuple(entry.camera for entry in told.cameras), {**told.settings, **settings}
-        wanted = (*outputs_in(told), *wanted)
+        wanted, web = (*outputs_in(told), *wanted), told.web if web is None else web
     engine = EngineOptions(**{name: settings.pop(name) for name in ENGINE if name in settings})
-    return LiveJob(cameras, engine=engine, outputs=wanted, **settings)
+    return LiveJob(cameras, engine=engine, outputs=wanted, web=web, **settings)
 
 
 def told_in(config: Path, of_source: dict[str, Any]) -> "Config":

@@ -3,6 +3,7 @@
 docs/live.md lists the keys. What the format has for programs is not taken: no anchors and aliases, no tags.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
@@ -184,10 +185,9 @@ def _flag(node: yaml.Node) -> bool:
 
 def _share(node: yaml.Node) -> float:
     text = _scalar(node, ("int", "float"), "a number from 0 to 1")
-    value = float(text)
-    if not 0 <= value <= 1:
+    if not re.fullmatch(r"0*(0|1|0?\.\d+|[01]\.\d*)", text) or float(text) > 1:
         raise _NotTakenError("a number from 0 to 1")
-    return value
+    return float(text)
 
 
 def _seconds(node: yaml.Node) -> float:

@@ -44,8 +44,8 @@ class LiveJob:
 
     `model`, `engine`, `strength`, `bypass`: as of a VideoJob. `policy`: see slots.Policy. `max_latency`:
     seconds from arrival to hand-over that are kept, see contract. `duration`: seconds, None until it is
-    ended. `instant`: what takes long to open does so while the CPU restores. Raises UsageError for what can't
-    be done.
+    ended. `instant`: what takes long to open does so while the CPU restores. `web`: where the page is served,
+    None for nowhere. Raises UsageError for what can't be done.
     """
 
     cameras: tuple[CameraJob, ...]
@@ -58,6 +58,7 @@ class LiveJob:
     instant: bool = True
     duration: float | None = None
     outputs: tuple[OutputJob, ...] = ()
+    web: str | None = None
 
     def __post_init__(self) -> None:
         check_strength(self.strength)
@@ -129,7 +130,7 @@ def run_live(
         sources = [open_source(camera) for camera in job.asked()]
         strengths = [job.strength if one.strength is None else one.strength for one in job.cameras]
         live = LiveRun(sources, strengths, job.policy, job.max_latency, teller)
-        shown = (outlets or open_all(job.outputs))(live.desk)
+        shown = (outlets or open_all(job.outputs, job.web))(live.desk)
         live.show_on(shown)
         try:
             with suppress(KeyboardInterrupt):

@@ -3,11 +3,14 @@
 import json
 import logging
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -209,6 +212,8 @@ def test_outputs_of_the_file_and_of_the_command_line_add_up(tmp_path: Path) -> N
         ("record:b", ("a",)),
         ("window", None),
     ]
+    assert job.web == ":8000"
+    assert job_of((), file, {}, (), "").web == ""
 
 
 def test_a_recording_is_what_was_shown(model: Path, tmp_path: Path, capsys: Any) -> None:
@@ -228,6 +233,34 @@ def test_an_output_that_can_not_be_is_told_before_the_start(model: Path, tmp_pat
     said = capsys.readouterr().err.strip()
     assert "carrier-pigeon" in said and "\n" not in said
     assert not [thread for thread in threading.enumerate() if "record" in thread.name]
+
+
+def test_the_page_is_served_while_it_runs_and_no_longer(model: Path) -> None:
+    pytest.importorskip("aiohttp")
+    with started(model, PATTERN, "--json", "--web=127.0.0.1:0") as process:
+        assert process.stdout is not None
+        (url,) = json.loads(process.stdout.readline())["outputs"]
+        assert url.startswith("http://127.0.0.1:") and "token" not in url
+        for line in process.stdout:
+            if json.loads(line)["event"] == "figures" and json.loads(line)["cameras"][0]["restored"]:
+                break
+        with urllib.request.urlopen(f"{url}metrics", timeout=30) as answer:
+            assert b'derain_live_restored_total{camera="pattern"}' in answer.read()
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+        assert process.wait(60) == 0
+    with pytest.raises(OSError):
+        urllib.request.urlopen(url, timeout=30)
+
+
+def test_a_page_that_others_reach_has_a_token_and_a_port_in_use_is_told(model: Path, capsys: Any) -> None:
+    pytest.importorskip("aiohttp")
+    assert run(command(model, PATTERN, "--web=0.0.0.0:0", "--duration", "200ms")) == 0
+    assert re.search(r", to http://\S+/\?token=[\w-]{30,}", capsys.readouterr().err)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run(command(model, PATTERN, f"--web=127.0.0.1:{port}")) == 2
+    assert f"port {port} of 127.0.0.1 is in use" in capsys.readouterr().err
 
 
 def test_what_is_logged_is_an_event_too(capsys: Any) -> None:

@@ -61,6 +61,8 @@ ONE = "cameras:\n  - name: a\n    source: pattern\n"
         (ONE + "polices: live\n", 4, "a file of cameras has no key 'polices'; it takes cameras, output"),
         (ONE + "policy: lossy\n", 4, "policy takes live or lossless, not lossy (a text)"),
         (ONE + "    strength: 2\n", 4, "strength takes a number from 0 to 1, not 2"),
+        (ONE + "    strength: .inf\n", 4, "strength takes a number from 0 to 1, not .inf (a number)"),
+        (ONE + "    strength: 1:30\n", 4, "strength takes a number from 0 to 1, not 1:30 (a whole number)"),
         (ONE + "    strength: strong\n", 4, "strength takes a number from 0 to 1, not strong (a text)"),
         (ONE + "    loop: 1\n", 4, "loop takes true or false, not 1 (a whole number)"),
         (ONE + "    size: 1280\n", 4, "size takes a size such as 1280x720, not 1280 (a whole number)"),

@@ -33,6 +33,8 @@ OWN_OPTIONS = {"rtsp": {"rtsp_transport": "tcp"}, "flv": {"flvflags": "no_durati
 BEHIND = 3
 """Pictures that may wait for the network."""
 STALL = 8.0
+LONGEST = 20
+"""Seconds after which a process ends by itself where nobody is left to end it."""
 MOST = 256
 ENDING = 1.5
 """Seconds that the far end has to take what is left."""
@@ -66,7 +68,7 @@ class Line:
         )
         name = FORMATS[address.kind]
         options = {**OPTIONS, **OWN_OPTIONS.get(name, {})}
-        self._messages.put((with_packets(address), name, size, tuple(sounds), options))
+        self._messages.put((with_packets(address), name, size, tuple(sounds), options, LONGEST))
         self._threads = [threading.Thread(target=body, daemon=True) for body in (self._feed, self._listen)]
         for thread in self._threads:
             thread.start()

@@ -1,10 +1,10 @@
 """The process that pushes one stream: what it reads on standard input it wraps and sends.
 
 PyAV holds the whole interpreter while it connects, and FFmpeg can't be interrupted in it; a process can be
-killed. It reads pickles: first (address, format, size, sounds, options), then ("picture", data, pts, dts,
-key) in 1/90000 s or ("sound", index, data, seconds, duration); it ends with its input. It says "works" when
-the first picture has gone, or "failed: " and why. The address comes this way as everybody may read command
-lines.
+killed. It reads pickles: first (address, format, size, sounds, options, seconds that one message may take),
+then ("picture", data, pts, dts, key) in 1/90000 s or ("sound", index, data, seconds, duration); it ends with
+its input. It says "works" when the first picture has gone, or "failed: " and why. The address comes this way
+as everybody may read command lines.
 """
 
 import pickle
@@ -19,25 +19,22 @@ from av.packet import Packet
 from derain.pipeline.sinks.wrapping import Wrapping
 
 CLOCK = Fraction(1, 90_000)
-LONGEST = 20
-"""Seconds after which nobody waits any more: whoever started this may be gone."""
 
 
 def watch(seconds: int) -> None:
-    """The system ends this process unless it is called again in time; 0 for never."""
+    """The system ends this process unless it is called again in time, as whoever started it may be gone and
+    FFmpeg waits for ever; 0 for never."""
     if hasattr(signal, "alarm"):
         signal.alarm(seconds)
 
 
 def read(source: BinaryIO) -> Any:
-    """The next message, None at the end."""
+    """The next message, None at the end; there is no hurry meanwhile."""
     watch(0)
     try:
-        message = pickle.load(source)
+        return pickle.load(source)
     except (EOFError, pickle.UnpicklingError):
-        message = None
-    watch(LONGEST)
-    return message
+        return None
 
 
 def pushed(wrapping: Wrapping, message: Any) -> bool:
@@ -58,13 +55,15 @@ def push(source: BinaryIO) -> None:
     begin = read(source)
     if begin is None:
         return
-    address, format_name, size, sounds, options = begin
+    address, format_name, size, sounds, options, longest = begin
     wrapping = Wrapping(address, format_name, size, "h264", sounds, options)
     works = False
     while (message := read(source)) is not None:
+        watch(longest)
         if pushed(wrapping, message) and not works:
             works = True
             say("works")
+    watch(longest)
     wrapping.close()
 
 

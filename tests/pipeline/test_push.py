@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import os
+import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -10,15 +13,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
+import numpy as np
 import psutil
 import pytest
 from live_outputs import number_of, shown, sound, times
 
 from derain.engines.errors import UsageError
 from derain.pipeline.live.address import parse_address
-from derain.pipeline.live.seam import LiveSink, Packet, Track
+from derain.pipeline.live.seam import LiveSink, Packet, Shown, Track
 from derain.pipeline.sinks.coder import LIVE, Coder
 from derain.pipeline.sinks.hls import PLAYLIST, Hls, open_hls
 from derain.pipeline.sinks.lasting import Lasting
@@ -174,14 +179,41 @@ def silent_server() -> Iterator[int]:
             one.close()
 
 
+def noisy(number: int) -> Shown:
+    """A frame that makes much to send."""
+    one = shown(number, size=(320, 240))
+    one.restored[:] = np.random.default_rng(number).integers(0, 255, one.restored.shape)
+    return one
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such alarms are not known there")
+def test_a_process_that_nobody_is_left_to_end_ends_by_itself() -> None:
+    command = [sys.executable, "-m", "derain.pipeline.sinks.push_program"]
+    with (
+        silent_server() as port,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process,
+    ):
+        assert process.stdin is not None
+        begin: Any = (f"rtmp://127.0.0.1:{port}/live/x", "flv", (64, 48), (), {}, 1)
+        pickle.dump(begin, process.stdin)
+        for packet in Coder((64, 48), 25, LIVE).encode(shown(0).restored, 0.0):
+            pickle.dump(("picture", bytes(packet), packet.pts, packet.dts, True), process.stdin)
+        process.stdin.close()
+        assert process.wait(30) == -signal.SIGALRM
+
+
 def test_a_far_end_that_never_answers_holds_up_nobody() -> None:
     with silent_server() as port:
         sink = open_push(parse_address(f"rtmp://127.0.0.1:{port}/live/front"), "front", no_tracks)
         began = time.monotonic()
         for number in range(40):
-            sink.show(shown(number))
+            sink.show(noisy(number))
         assert time.monotonic() - began < 1, "show returns at once"
-        time.sleep(1)
+        deadline = time.monotonic() + 20
+        while not sink.work.lost and time.monotonic() < deadline:  # type: ignore[attr-defined]
+            sink.show(noisy(40))
+            time.sleep(0.04)
+        assert sink.work.lost, "what nobody takes is left out before it is coded"  # type: ignore[attr-defined]
         began = time.monotonic()
         sink.close()
         assert time.monotonic() - began < 5

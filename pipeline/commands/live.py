@@ -1,5 +1,6 @@
 """`derain live SOURCE...`."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from derain.pipeline.live.address import Address, parse_address
 from derain.pipeline.live.job import CameraJob, LiveJob, run_live
 from derain.pipeline.live.opening import TRANSPORTS, SourceOptions
 from derain.pipeline.live.quantities import parse_rate, parse_seconds, parse_size
-from derain.pipeline.live.sinks import OutputJob
+from derain.pipeline.live.sinks import OutputJob, WebJob
 from derain.pipeline.live.slots import POLICIES
 from derain.pipeline.live.telling import JsonLiveTeller, KeptLog, MetricsLiveTeller, choose
 from derain.pipeline.log import LEVELS, EchoHandler, logging_to
@@ -28,6 +29,8 @@ NAMED = re.compile(r"([A-Za-z0-9_][\w .-]{0,60})=(.+)", re.DOTALL)
 """NAME=SOURCE; an address has :// or a path before any = of its own."""
 RUN = ("policy", "max_latency", "strength", "bypass", "model", "backend", "precision")
 """Options of the run that a file may have too; what the command line says holds."""
+TOKEN = "DERAIN_WEB_TOKEN"
+"""In the environment: what viewers of the page need, in place of what is made at each start."""
 ENGINE = ("backend", "precision", "threads")
 
 
@@ -111,6 +114,13 @@ SOURCE = ("size", "rate", "fourcc", "transport", "loop", "open_timeout", "read_t
     metavar="[HOST:PORT]",
     help="Serve a page with all cameras; last on the line, or as --web=HOST:PORT.",
 )
+@click.option(
+    "--web-name",
+    "web_names",
+    multiple=True,
+    metavar="NAME",
+    help="What browsers may call the page's server too, behind a proxy; repeatable.",
+)
 @click.option("--duration", callback=seconds_option, metavar="TIME", help="End after so long (30s, 5min).")
 @click.option(
     "--metrics", callback=path_option, metavar="FILE.prom", help="Keep a file of figures for Prometheus."
@@ -129,6 +139,7 @@ def command(
     duration: float | None,
     outputs: tuple[str, ...],
     web: str | None,
+    web_names: tuple[str, ...],
     metrics: Path | None,
     as_json: bool,
     no_progress: bool,
@@ -142,7 +153,9 @@ def command(
     end it within 5 seconds, with exit code 0.
     """
     given = {name: value for name, value in rest.items() if was_given(ctx, name)}
-    job = replace(job_of(sources, config, given, outputs, web), instant=instant, duration=duration)
+    job = job_of(sources, config, given, outputs)
+    page = web_of(job.web, web, web_names, os.environ.get(TOKEN, ""))
+    job = replace(job, instant=instant, duration=duration, web=page)
     kept = KeptLog()
     with logging_to(kept if as_json else EchoHandler(), log_level):
         teller = JsonLiveTeller(kept) if as_json else choose(no_progress)
@@ -160,22 +173,32 @@ def job_of(
     config: Path | None,
     given: dict[str, Any],
     outputs: Sequence[str] = (),
-    web: str | None = None,
 ) -> LiveJob:
     """The job of a command line and its file; what the former says of the run holds, and outputs add up."""
     if config is not None and sources:
         raise UsageError("the sources are in --config or on the command line; give one of the two")
     settings = {name: given[name] for name in given if name in (*RUN, *ENGINE)}
     of_source = {name: given[name] for name in given if name in SOURCE}
+    page: WebJob | None = None
     wanted = tuple(OutputJob(text) for text in outputs)
     if config is None:
         cameras = cameras_of(sources, SourceOptions(**of_source))
     else:
         told = told_in(config, of_source)
         cameras, settings = tuple(entry.camera for entry in told.cameras), {**told.settings, **settings}
-        wanted, web = (*outputs_in(told), *wanted), told.web if web is None else web
+        wanted = (*outputs_in(told), *wanted)
+        page = None if told.web is None else WebJob(told.web)
     engine = EngineOptions(**{name: settings.pop(name) for name in ENGINE if name in settings})
-    return LiveJob(cameras, engine=engine, outputs=wanted, web=web, **settings)
+    return LiveJob(cameras, engine=engine, outputs=wanted, web=page, **settings)
+
+
+def web_of(told: WebJob | None, place: str | None, names: tuple[str, ...], token: str) -> WebJob | None:
+    """The page that a file and the command line ask for, which holds."""
+    if place is None and told is None:
+        if names:
+            raise UsageError("--web-name names the server of the page, which --web asks for")
+        return None
+    return WebJob(told.place if told is not None and place is None else place or "", names, token)
 
 
 def told_in(config: Path, of_source: dict[str, Any]) -> "Config":

@@ -15,7 +15,7 @@ from derain.pipeline.live.opening import SourceOptions, open_live
 from derain.pipeline.live.outlets import Outlet
 from derain.pipeline.live.running import LiveRun
 from derain.pipeline.live.seam import Figures, LiveSource
-from derain.pipeline.live.sinks import OpenOutlets, OutputJob, open_all
+from derain.pipeline.live.sinks import OpenOutlets, OutputJob, WebJob, open_all
 from derain.pipeline.live.slots import POLICIES, Policy
 from derain.pipeline.live.telling import LiveEnd, LiveFacts, LiveTeller, QuietLiveTeller, summary
 from derain.pipeline.restore import check_strength
@@ -44,8 +44,8 @@ class LiveJob:
 
     `model`, `engine`, `strength`, `bypass`: as of a VideoJob. `policy`: see slots.Policy. `max_latency`:
     seconds from arrival to hand-over that are kept, see contract. `duration`: seconds, None until it is
-    ended. `instant`: what takes long to open does so while the CPU restores. `web`: where the page is served,
-    None for nowhere. Raises UsageError for what can't be done.
+    ended. `instant`: what takes long to open does so while the CPU restores. `web`: the page,
+    None for none. Raises UsageError for what can't be done.
     """
 
     cameras: tuple[CameraJob, ...]
@@ -58,7 +58,7 @@ class LiveJob:
     instant: bool = True
     duration: float | None = None
     outputs: tuple[OutputJob, ...] = ()
-    web: str | None = None
+    web: WebJob | None = None
 
     def __post_init__(self) -> None:
         check_strength(self.strength)

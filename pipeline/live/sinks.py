@@ -16,12 +16,23 @@ class OutputJob:
     cameras: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True)
+class WebJob:
+    """The page. `place`: HOST:PORT, what is left out is loopback's. `names`: what browsers may call the
+    server beside its address and the machine's name. `token`: what viewers need, "" for one that is made
+    where it is needed."""
+
+    place: str = ""
+    names: tuple[str, ...] = ()
+    token: str = ""
+
+
 OpenOutlets = Callable[[Desk], Sequence[Outlet]]
 """Opens all sinks of a run, or none where one can't be had. The run closes them."""
 
 
-def open_all(outputs: Sequence[OutputJob], web: str | None) -> OpenOutlets:
-    """What opens `outputs`, and the page at `web` (HOST:PORT), None for no page."""
+def open_all(outputs: Sequence[OutputJob], web: WebJob | None) -> OpenOutlets:
+    """What opens `outputs` and the page, if there is to be one."""
 
     def opened(desk: Desk) -> Sequence[Outlet]:
         with ExitStack() as stack:
@@ -48,8 +59,8 @@ def output_outlet(output: OutputJob, desk: Desk) -> Outlet:
     return Outlet(shown_output(output.text), open_output(output.text, needs), frozenset(cameras))
 
 
-def web_outlet(place: str, desk: Desk) -> Outlet:
-    """The page; where others reach it, only with a token, which is made here and stands in its address.
+def web_outlet(web: WebJob, desk: Desk) -> Outlet:
+    """The page; where others reach it, only with a token. One that is made here is told with its address.
 
     Raises UsageError where it can't be served.
     """
@@ -60,7 +71,7 @@ def web_outlet(place: str, desk: Desk) -> Outlet:
         parse_place,
     )
 
-    host, port = parse_place(place)
-    token = "" if is_loopback(host) else new_token()
-    sink = open_web(host, port, token, desk, desk.cameras)
-    return Outlet(sink.url, sink)
+    host, port = parse_place(web.place)
+    token = web.token or ("" if is_loopback(host) else new_token())
+    sink = open_web(host, port, token, desk, desk.cameras, web.names)
+    return Outlet(sink.url.partition("?")[0] if web.token else sink.url, sink)

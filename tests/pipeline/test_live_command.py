@@ -23,11 +23,12 @@ from live_fakes import FakeSink
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import UsageError
 from derain.pipeline.cli import run
-from derain.pipeline.commands.live import job_of
+from derain.pipeline.commands.live import job_of, web_of
 from derain.pipeline.live.address import parse_address
 from derain.pipeline.live.job import CameraJob, LiveJob, run_live
 from derain.pipeline.live.outlets import Outlet
 from derain.pipeline.live.seam import State
+from derain.pipeline.live.sinks import WebJob
 from derain.pipeline.live.telling import JsonLiveTeller, KeptLog, QuietLiveTeller
 from derain.pipeline.log import logging_to
 from derain.pipeline.sources import marks
@@ -212,8 +213,12 @@ def test_outputs_of_the_file_and_of_the_command_line_add_up(tmp_path: Path) -> N
         ("record:b", ("a",)),
         ("window", None),
     ]
-    assert job.web == ":8000"
-    assert job_of((), file, {}, (), "").web == ""
+    assert job.web == WebJob(":8000")
+    assert web_of(job.web, None, ("cam.example",), "") == WebJob(":8000", ("cam.example",))
+    assert web_of(job.web, "", (), "") == web_of(None, "", (), "") == WebJob("")
+    assert web_of(None, None, (), "") is None
+    with pytest.raises(UsageError, match="which --web asks for"):
+        web_of(None, None, ("cam.example",), "")
 
 
 def test_a_recording_is_what_was_shown(model: Path, tmp_path: Path, capsys: Any) -> None:
@@ -253,10 +258,15 @@ def test_the_page_is_served_while_it_runs_and_no_longer(model: Path) -> None:
         urllib.request.urlopen(url, timeout=30)
 
 
-def test_a_page_that_others_reach_has_a_token_and_a_port_in_use_is_told(model: Path, capsys: Any) -> None:
+def test_a_page_that_others_reach_has_a_token_and_a_port_in_use_is_told(
+    model: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("aiohttp")
     assert run(command(model, PATTERN, "--web=0.0.0.0:0", "--duration", "200ms")) == 0
     assert re.search(r", to http://\S+/\?token=[\w-]{30,}", capsys.readouterr().err)
+    monkeypatch.setenv("DERAIN_WEB_TOKEN", "a token that I have chosen")
+    assert run(command(model, PATTERN, "--web=0.0.0.0:0", "--duration", "200ms")) == 0
+    assert "token" not in capsys.readouterr().err, "one's own secret is not told"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert run(command(model, PATTERN, f"--web=127.0.0.1:{port}")) == 2

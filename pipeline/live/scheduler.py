@@ -117,7 +117,8 @@ class Scheduler:
             self._warm(camera)
         self._frames += len(group)
         first = group[0]
-        known = self._workshop.knows(first.step, self._sizes[first.name])
+        kind = first.step, self._sizes[first.name], len(group)
+        known = self._workshop.knows(*kind)
         began = self._clock()
         begun = [
             (camera, taken, self._clock(), camera.begin(taken))
@@ -127,7 +128,7 @@ class Scheduler:
         ended = [(camera, self._finish(camera, taken, at, work)) for camera, taken, at, work in begun]
         if known:
             self._account(ended, began)
-        self._workshop.learn(first.step, self._sizes[first.name])
+        self._workshop.learn(*kind)
 
     def _finish(self, camera: Camera, taken: Taken, begun_at: float, work: Begun | Treated) -> float:
         """Hands a frame over; gives the seconds since its arrival."""
@@ -142,7 +143,8 @@ class Scheduler:
         take so long."""
         now = self._clock()
         busy = (now - began) / max(1, len(ended))
-        self._usual = busy if self._usual is None else self._usual + (busy - self._usual) / 4
+        if not any(camera.step.passes for camera, _ in ended):
+            self._usual = busy if self._usual is None else self._usual + (busy - self._usual) / 4
         if self._contract is not None:
             for camera, latency in ended:
                 self._contract.saw(camera.name, now, latency, busy)

@@ -42,7 +42,7 @@ class Workshop:
         self._shared = [Together(network.engine, cameras) for network in networks]
         self._treatments: WeakSet[Treatment] = WeakSet()
         self._warmed: set[tuple[int, float, int, int, int]] = set()
-        self._known: set[tuple[int, float, int, int]] = set()
+        self._known: set[tuple[int, float, int, int, int]] = set()
 
     def make(self, step: Step, rate: Fraction | None) -> Treatment:
         """What a camera's frames get on a step, `rate` of them a second."""
@@ -73,15 +73,14 @@ class Workshop:
             if place not in self._warmed:
                 self._warmed.add(place)
                 self._warm(step, height, width, count)
-                self.learn(step, (height, width))
 
-    def knows(self, step: Step, size: tuple[int, int]) -> bool:
-        """Whether the engine had a frame of that size (height, width) on a step; else it will compile."""
-        return step.passes or (step.model, step.scale, *size) in self._known
+    def knows(self, step: Step, size: tuple[int, int], count: int) -> bool:
+        """Whether the engine had `count` frames of that size (height, width) on a step; else it compiles."""
+        return step.passes or (step.model, step.scale, *size, count) in self._known
 
-    def learn(self, step: Step, size: tuple[int, int]) -> None:
-        """The engine has had one."""
-        self._known.add((step.model, step.scale, *size))
+    def learn(self, step: Step, size: tuple[int, int], count: int) -> None:
+        """The engine has had so many."""
+        self._known.add((step.model, step.scale, *size, count))
 
     def _warm(self, step: Step, height: int, width: int, count: int) -> None:
         """One frame alone, and `count` together where that many will go together."""
@@ -90,9 +89,11 @@ class Workshop:
         for treatment in treatments:
             began = time.monotonic()
             treatment.finish(treatment.begin(picture, 1.0))  # each makes its buffers; the first compiles
+        self.learn(step, (height, width), 1)
         if 1 < count <= TOGETHER / max(time.monotonic() - began, 1e-6):
             for begun in [treatment.begin(picture, 1.0) for treatment in treatments]:
                 begun.treatment.finish(begun)
+            self.learn(step, (height, width), count)
 
     @property
     def engine(self) -> Engine:

@@ -57,9 +57,9 @@ def numbers(picture: Pixels) -> list[int | None]:
     return [None if mark is None else mark.number for mark in marks]
 
 
-def near(picture: Pixels, x: int, colour: tuple[int, int, int]) -> bool:
-    """Whether the foot of the picture has that colour there, as nearly as video has."""
-    return bool(abs(picture[-8, x].astype(int) - colour).max() < 40)
+def near(picture: Pixels, x: int, colour: tuple[int, int, int], levels: int = 40) -> bool:
+    """Whether the foot of the picture has that colour there, give or take `levels`."""
+    return bool(abs(picture[-8, x].astype(int) - colour).max() < levels)
 
 
 def opened(window: Browser, sink: OpenedWeb, fragment: str = "") -> None:
@@ -289,6 +289,8 @@ def test_video_comes_over_webrtc_and_the_page_goes_on_without(
             found.add(tuple(numbers(seen(window))))
             time.sleep(1 / RATE)
         assert len(found) > 3 and all(left is not None and left == right for left, right in found)
+        picture = seen(window)
+        assert near(picture, 40, RED, 10) and near(picture, SIZE[0] - 40, GREEN, 10)
         monkeypatch.setattr(film.Reel, "put", lambda *_: None)
         window.wait("return document.getElementById('transport').textContent === 'over WebSocket'")
         before = numbers(seen(window))

@@ -279,6 +279,16 @@ def test_what_is_not_here_is_said_in_a_sentence(path: str, status: int, sentence
         assert within(text(f"{sink.url}{path}")) == (status, sentence)
 
 
+def test_who_asks_for_the_head_of_a_film_is_not_kept_waiting() -> None:
+    async def work() -> int:
+        address = f"{sink.url}camera/front.mjpeg"
+        async with aiohttp.ClientSession() as session, session.head(address) as answer:
+            return answer.status
+
+    with serving() as (sink, _):
+        assert within(work()) == 404
+
+
 def raw(sink: OpenedWeb, words: bytes = b"") -> socket.socket:
     """A connection that says only that."""
     connection = socket.create_connection(("127.0.0.1", sink.port), timeout=PATIENCE)

@@ -30,7 +30,7 @@ class Pages:
         return [
             web.get("/", self.page),
             web.get("/page/{name}", self.part),
-            web.get("/live", self.live),
+            web.get("/live", self.live, allow_head=False),
             web.route("*", "/{rest:.*}", missing),
         ]
 

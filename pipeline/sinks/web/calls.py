@@ -74,10 +74,10 @@ class Lines:
             raise DerainError(self.why_not)
         if len(self._calls) >= MOST:
             raise DerainError(f"{MOST} viewers have video already")
-        from derain.pipeline.sinks.web.rtc import take  # noqa: PLC0415 - half a second, for those who call
-
+        # It takes a second to import: for those who call, and beside all others.
+        rtc = await asyncio.to_thread(importlib.import_module, "derain.pipeline.sinks.web.rtc")
         film = self._films.setdefault((feed.name, view), Film(feed, view))
-        call = await take(film, sdp, ends, shaped, self._calls.discard)
+        call: Call = await rtc.take(film, sdp, ends, shaped, self._calls.discard)
         self._calls.add(call)
         return call
 

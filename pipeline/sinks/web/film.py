@@ -12,10 +12,10 @@ from fractions import Fraction
 from typing import TypeAlias
 
 import av
+import cv2
 from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
-from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
 from derain.pipeline.live.seam import Shown
@@ -36,6 +36,8 @@ OPTIONS = {
     "g": "30",
 }
 """A key frame each second or so, as nobody can ask for one that a network lost."""
+BT601, LIMITED = 6, 1
+"""What OpenCV makes of RGB, in FFmpeg's numbers."""
 CLOCK = Fraction(1, 90_000)
 MOST_WAITING = 8
 """Packets that a viewer may be behind."""
@@ -69,8 +71,8 @@ class Coder:
         height, width = stack.picture.shape[:2]
         if self._codec is None or (self._codec.width, self._codec.height) != (width, height):
             self._codec = opened(width, height)
-        frame = av.VideoFrame.from_ndarray(stack.picture, format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU601)
+        planes = cv2.cvtColor(stack.picture, cv2.COLOR_RGB2YUV_I420)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts, frame.time_base = int(time.monotonic() / CLOCK), CLOCK
         if key:
             frame.pict_type = PictureType.I
@@ -83,6 +85,7 @@ def opened(width: int, height: int) -> VideoCodecContext:
     assert isinstance(codec, VideoCodecContext)
     codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
     codec.time_base, codec.framerate = CLOCK, Fraction(30)
+    codec.colorspace, codec.color_range = BT601, LIMITED  # browsers take it for BT.709 where nothing is said
     codec.options = OPTIONS
     codec.thread_count = 1
     return codec

@@ -58,7 +58,7 @@ class Others:
     def routes(self) -> list[web.RouteDef]:
         """All of them."""
         return [
-            web.get("/camera/{name:.+}.mjpeg", self.mjpeg),
+            web.get("/camera/{name:.+}.mjpeg", self.mjpeg, allow_head=False),
             web.get("/camera/{name:.+}.png", self.picture),
             web.get("/api/figures", self.figures),
             web.get("/metrics", self.metrics),

@@ -82,9 +82,13 @@ def stacked(shown: Shown, view: View) -> Stack:
     if view.overlay != "none":
         parts.append(overlay(shown, view.overlay, width, height))
     pitch = -(-height // BLOCK) * BLOCK
-    beyond = (0, pitch - height, 0, width % 2)
-    filled = [cv2.copyMakeBorder(part, *beyond, cv2.BORDER_REPLICATE) for part in parts]
-    return Stack(np.concatenate(filled), width, height, pitch, len(parts))
+    picture = np.empty((len(parts) * pitch, width + width % 2, 3), np.uint8)
+    for number, part in enumerate(parts):
+        place = picture[number * pitch : (number + 1) * pitch]
+        place[:height, :width] = part
+        place[height:] = place[height - 1]
+        place[:, width:] = place[:, width - 1 : width]
+    return Stack(picture, width, height, pitch, len(parts))
 
 
 def flat(shown: Shown, view: View) -> Picture:
@@ -101,21 +105,24 @@ def fitted(pixels: Pixels, size: str) -> Picture:
     most_across, most_down = SIZES[size]
     share = min(1.0, most_across / width, most_down / height)
     if share < 1:
-        whole = (max(1, round(width * share)), max(1, round(height * share)))
-        pixels = cv2.resize(pixels, whole, interpolation=cv2.INTER_AREA)
+        times = int(1 / share)
+        if times > 1:  # by a whole number first: that is quick
+            pixels = cv2.resize(pixels, (width // times, height // times), interpolation=cv2.INTER_AREA)
+        size_there = (max(1, round(width * share)), max(1, round(height * share)))
+        pixels = cv2.resize(pixels, size_there, interpolation=cv2.INTER_LINEAR)
     return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else np.asarray(pixels, np.uint8)
 
 
 def overlay(shown: Shown, kind: Overlay, width: int, height: int) -> Picture:
     """Where rain is seen, or what was altered: its tint where all of it is, black where nothing is."""
-    if kind == "attention":
-        if shown.attention is None:
-            return np.zeros((height, width, 3), np.uint8)
-        share = cv2.resize(shown.attention, (width, height), interpolation=cv2.INTER_LINEAR)
-    else:
+    if kind == "altered":
         mask = altered(shown.taken.frame.pixels, shown.restored)
-        share = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    tinted: Picture = (share[..., None] * np.array(TINTS[kind], np.float32)).astype(np.uint8)
+    elif shown.attention is not None:
+        mask = cv2.convertScaleAbs(shown.attention, alpha=255)
+    else:
+        mask = np.zeros((1, 1), np.uint8)
+    mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
+    tinted: Picture = cv2.merge([cv2.convertScaleAbs(mask, alpha=light / 255) for light in TINTS[kind]])
     return tinted
 
 

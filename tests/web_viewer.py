@@ -52,6 +52,7 @@ class Page:
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
+        self._heard: list[dict[str, Any]] = []
 
     async def say(self, **words: Any) -> None:
         """A message."""
@@ -72,12 +73,14 @@ class Page:
         return Sent(header, decoded(message.data[4 + length :]))
 
     async def told(self, kind: str) -> dict[str, Any]:
-        """The next message of a kind."""
-        while True:
+        """The next message of a kind; others are kept for who asks for them."""
+        while not (found := [said for said in self._heard if said["type"] == kind]):
             message = await self.socket.receive()
             assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
-            if message.type is aiohttp.WSMsgType.TEXT and (said := message.json())["type"] == kind:
-                return dict(said)
+            if message.type is aiohttp.WSMsgType.TEXT:
+                self._heard.append(message.json())
+        self._heard.remove(found[0])
+        return found[0]
 
 
 @asynccontextmanager

@@ -157,10 +157,7 @@ class Keeper:
     def _take_packets(self, epoch: int, until: Fraction | None, seconds: float) -> None:
         """Writes the packets of a connection that are due `until` then; where a key frame comes after enough
         time, it begins another segment."""
-        while self._pending and self._pending[0].epoch <= epoch:
-            stamp = stamp_of(self._pending[0])
-            if until is not None and stamp is not None and stamp > until:
-                return
+        for _ in range(self._due(epoch, until)):
             packet, segment = self._next_packet(), self._segment
             if (
                 segment is not None
@@ -170,6 +167,17 @@ class Keeper:
                 self._finish()
                 self._begin(segment.size, seconds)
             self._add_original(packet)
+
+    def _due(self, epoch: int, until: Fraction | None) -> int:
+        """How many packets to take: up to the last of the pictures that are due; sound may come ahead."""
+        count = 0
+        for number, packet in enumerate(self._pending, 1):
+            if packet.epoch > epoch:
+                break
+            stamp = stamp_of(packet)
+            if until is None or (packet.kind == "video" and (stamp is None or stamp <= until)):
+                count = number
+        return count
 
     def _next_packet(self) -> Packet:
         packet = self._pending.popleft()

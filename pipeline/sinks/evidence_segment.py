@@ -29,6 +29,9 @@ COLUMNS = ("number", "epoch", "pts", "time_base", "seconds", "arrived", "altered
 in `restored.mkv`, when it arrived, the share of pixels that were altered, the rain's score, and whether it
 stands in for a damaged one."""
 
+FRAME = Fraction(1, 25)
+"""Seconds between packets that came without a time."""
+
 
 class Exact:
     """Pictures without any loss: "gray" (H, W) or "rgb24" (H, W, 3), uint8, of `size` (width, height)."""
@@ -71,7 +74,9 @@ class Original:
         self._wrapping = Wrapping(
             str(path), "matroska", size, codec, sounds_of(tracks), SAFE, extradata=extradata
         )
+        self._begun = False
         self._first: Fraction | None = None
+        self._timeless: list[Packet] = []
         self._last_dts: int | None = None
 
     @property
@@ -87,38 +92,52 @@ class Original:
 
     def add(self, packet: Packet) -> None:
         """A packet; those before the first key frame of the pictures belong to nothing."""
-        stamp = stamp_of(packet)
-        if self._exact or stamp is None or (self._first is None and not self.begins(packet)):
+        self._begun = self._begun or self.begins(packet)
+        if self._exact or not self._begun:
             return
-        if self._first is None:
-            self._first = (
-                packet.dts if packet.dts is not None else stamp / packet.time_base
-            ) * packet.time_base
         if packet.stream == self._track:
             self._add_video(packet)
-        elif packet.kind == "audio":
-            duration = packet.duration * packet.time_base
-            self._wrapping.add_sound(packet.stream, packet.data, float(stamp - self._first), duration)
+        elif packet.kind == "audio" and self._first is not None:
+            stamp, duration = stamp_of(packet), packet.duration * packet.time_base
+            if stamp is not None:
+                self._wrapping.add_sound(packet.stream, packet.data, float(stamp - self._first), duration)
 
     def begins(self, packet: Packet) -> bool:
         """Whether a segment may begin with it."""
         return packet.stream == self._track and packet.key
 
     def _add_video(self, packet: Packet) -> None:
-        assert self._first is not None
-        shift = round(self._first / packet.time_base)
+        """The first packets of an RTSP connection may come without a time: they wait for the next one's."""
+        stamp = stamp_of(packet)
+        if stamp is None and self._first is None:
+            self._timeless.append(packet)
+            return
+        timeless, self._timeless = self._timeless, []
+        if self._first is None and stamp is not None:
+            begins = stamp if packet.dts is None else packet.dts * packet.time_base
+            self._first = begins - len(timeless) * FRAME
+        for number, before in enumerate(timeless):
+            self._write(before, round(number * FRAME / packet.time_base), None)
+        self._write(packet, self._placed(packet, packet.pts), self._placed(packet, packet.dts))
+
+    def _placed(self, packet: Packet, stamp: int | None) -> int | None:
+        """A time stamp, counted from the beginning of the file."""
+        return None if stamp is None or self._first is None else stamp - round(self._first / packet.time_base)
+
+    def _write(self, packet: Packet, pts: int | None, dts: int | None) -> None:
         coded = Coded(packet.data)
         coded.time_base, coded.is_keyframe = packet.time_base, packet.key
-        pts = (packet.pts if packet.pts is not None else packet.dts or 0) - shift
-        dts = pts - round(1 / packet.time_base) if packet.dts is None else packet.dts - shift
-        if self._last_dts is not None and dts <= self._last_dts:
-            dts = self._last_dts + 1
+        least = -round(1 / packet.time_base) if self._last_dts is None else self._last_dts + 1
+        pts = pts if pts is not None else dts if dts is not None else least
+        dts = max(least, pts - round(1 / packet.time_base) if dts is None else dts)
         self._last_dts = dts
         coded.pts, coded.dts, coded.duration = max(pts, dts), dts, packet.duration
         self._wrapping.add_picture(coded)
 
     def close(self) -> None:
         """Finishes the file."""
+        for number, packet in enumerate(self._timeless):
+            self._write(packet, round(number * FRAME / packet.time_base), None)
         self._wrapping.close()
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -72,17 +73,18 @@ def file_pictures(path: Path) -> list[np.ndarray[Any, Any]]:
         return [frame.to_ndarray() for frame in container.decode(video=0)]
 
 
-def keep(folder: Path, **options: Any) -> list[Packet]:
-    """Evidence of 40 frames with their packets and sound, frames three packets behind."""
+def keep(folder: Path, ahead: int = 0, **options: Any) -> list[Packet]:
+    """Evidence of 40 frames with their packets and sound, frames three packets behind; the sound comes
+    `ahead` of its time."""
     clock = Clock()
     track, heard = sound(1.6)
     work = keeper(folder, clock, [VIDEO, track], **options)
     packets = coded(40)
     for number in range(43):
+        while heard and float((heard[0].pts or 0) * heard[0].time_base) <= (number + ahead) / 25:
+            work.packet(heard.pop(0))
         if number < 40:
             work.packet(packets[number])
-        for packet in heard[number * len(heard) // 43 : (number + 1) * len(heard) // 43]:
-            work.packet(packet)
         if number >= 3:
             work.frame(shown(number - 3))
         clock.pass_(0.04)
@@ -97,8 +99,11 @@ def evidence(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_packets_are_kept_as_they_came_and_segments_begin_at_key_frames(tmp_path: Path) -> None:
-    packets = keep(tmp_path, seconds=1)
+@pytest.mark.parametrize("ahead", [0, 12])
+def test_the_packets_are_kept_as_they_came_and_segments_begin_at_key_frames(
+    tmp_path: Path, ahead: int
+) -> None:
+    packets = keep(tmp_path, ahead, seconds=1)
     first, second = segments(tmp_path)
     pictures = file_pictures(first / "original.mkv") + file_pictures(second / "original.mkv")
     assert len(pictures) == 40
@@ -107,6 +112,24 @@ def test_the_packets_are_kept_as_they_came_and_segments_begin_at_key_frames(tmp_
     assert restored == [len(file_pictures(path / "original.mkv")) for path in (first, second)]
     assert restored[0] % 10 == 0, "a key frame every ten"
     assert len(times(first / "original.mkv", "audio")) > 10
+
+
+@pytest.mark.parametrize("timeless", [1, 3, 40])
+def test_packets_that_come_without_a_time_are_kept_too(tmp_path: Path, timeless: int) -> None:
+    work = keeper(tmp_path, Clock(), [VIDEO])
+    packets = coded(40)
+    for number, packet in enumerate(packets):
+        none = number < timeless or number == 30
+        work.packet(replace(packet, pts=None, dts=None) if none else packet)
+        one = shown(number)
+        frame = replace(one.taken.frame, pts=None if none else number)
+        work.frame(replace(one, taken=replace(one.taken, frame=frame)))
+    work.end()
+    (segment,) = segments(tmp_path)
+    pictures = file_pictures(segment / "original.mkv")
+    assert len(pictures) == 40
+    assert all(map(np.array_equal, pictures, decoded([packet.data for packet in packets])))
+    assert len(numbers(segment / "restored.mkv")) == 40
 
 
 def test_the_mask_says_where_pixels_were_altered(tmp_path: Path) -> None:

@@ -94,3 +94,17 @@ async def text(address: str, **options: Any) -> tuple[int, str]:
     """What an address answers."""
     async with aiohttp.ClientSession() as session, session.get(address, **options) as answer:
         return answer.status, await answer.text()
+
+
+async def mjpeg(sink: OpenedWeb, count: int, query: str = "") -> list[Pixels]:
+    """The first pictures of a camera for other programs."""
+    address = f"{sink.url}camera/front.mjpeg{query}"
+    async with aiohttp.ClientSession() as session, session.get(address) as answer:
+        assert answer.headers["Content-Type"].startswith("multipart/x-mixed-replace; boundary=")
+        reader = aiohttp.MultipartReader.from_response(answer)
+        taken: list[Pixels] = []
+        while len(taken) < count:
+            part = await reader.next()
+            assert isinstance(part, aiohttp.BodyPartReader)
+            taken.append(decoded(bytes(await part.read())))
+        return taken

@@ -2,20 +2,19 @@
 
 import asyncio
 import json
-import socket
 import threading
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
 from web_camera import GREEN, RED, SIZE, plain, serving
-from web_viewer import PATIENCE, Sent, decoded, page, text, within
+from web_viewer import PATIENCE, Sent, decoded, mjpeg, page, text, within
 
 from derain.engines.engine import Pixels
 from derain.pipeline.live.seam import State
-from derain.pipeline.sinks.web import door, hub, others, pictures
-from derain.pipeline.sinks.web.opening import OpenedWeb
+from derain.pipeline.sinks.web import others, pictures
 from derain.pipeline.sinks.web.pictures import Coded
 from derain.pipeline.sources.marks import read
 
@@ -125,20 +124,6 @@ def test_a_frame_is_coded_once_for_all_and_only_for_somebody(monkeypatch: pytest
     assert coded == [5, 6, 7, 8]
 
 
-async def mjpeg(sink: OpenedWeb, count: int, query: str = "") -> list[Pixels]:
-    """The first pictures of a camera for other programs."""
-    address = f"{sink.url}camera/front.mjpeg{query}"
-    async with aiohttp.ClientSession() as session, session.get(address) as answer:
-        assert answer.headers["Content-Type"].startswith("multipart/x-mixed-replace; boundary=")
-        reader = aiohttp.MultipartReader.from_response(answer)
-        taken: list[Pixels] = []
-        while len(taken) < count:
-            part = await reader.next()
-            assert isinstance(part, aiohttp.BodyPartReader)
-            taken.append(decoded(bytes(await part.read())))
-        return taken
-
-
 def test_mjpeg_is_the_restored_picture_and_grey_with_the_time_while_there_is_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -167,6 +152,18 @@ def test_one_picture_comes_without_any_loss() -> None:
         sent = Sent(*within(work()))
     np.testing.assert_array_equal(sent.part(0), frame.taken.frame.pixels)
     np.testing.assert_array_equal(sent.part(1), frame.restored)
+
+
+def test_frames_of_sixteen_bits_are_seen_in_eight() -> None:
+    eight = plain("front", 1)
+    frame, rows = eight.taken.frame, SIZE[1]
+    deep = replace(frame, pixels=frame.pixels.astype(np.uint16) * 257)
+    shown = replace(
+        eight, taken=replace(eight.taken, frame=deep), restored=eight.restored.astype(np.uint16) * 257
+    )
+    stack = pictures.stacked(shown, pictures.View(overlay="altered"))
+    np.testing.assert_array_equal(stack.picture[:rows], frame.pixels)
+    np.testing.assert_array_equal(stack.picture[stack.pitch : stack.pitch + rows], eight.restored)
 
 
 def test_the_strength_reaches_the_run_and_a_wrong_one_is_answered() -> None:
@@ -287,55 +284,6 @@ def test_who_asks_for_the_head_of_a_film_is_not_kept_waiting() -> None:
 
     with serving() as (sink, _):
         assert within(work()) == 404
-
-
-def raw(sink: OpenedWeb, words: bytes = b"") -> socket.socket:
-    """A connection that says only that."""
-    connection = socket.create_connection(("127.0.0.1", sink.port), timeout=PATIENCE)
-    connection.sendall(words)
-    return connection
-
-
-def test_a_crowd_is_turned_away_and_nobody_is_harmed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "MOST", 12)
-
-    async def work() -> None:
-        async with page(sink) as viewer:
-            await viewer.watch("front")
-            idle = [raw(sink) for _ in range(11)]
-            turned = [raw(sink) for _ in range(50)]
-            answers = [await asyncio.to_thread(connection.recv, 1000) for connection in turned]
-            assert all(answer.startswith(b"HTTP/1.1 503 ") for answer in answers)
-            assert answers[0].endswith(door.FULL.encode())
-            sink.show(plain("front", 0))
-            assert (await viewer.picture()).header["number"] == 0
-            for connection in (*idle, *turned):
-                connection.close()
-
-    with serving() as (sink, _):
-        within(work())
-
-
-def test_who_asks_nothing_has_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "PATIENCE", 0.2)
-    with serving() as (sink, _):
-        for words in (b"", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "):
-            with raw(sink, words) as silent:
-                assert silent.recv(100) == b""
-        with raw(sink, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") as polite:
-            assert polite.recv(100).startswith(b"HTTP/1.1 200 ")
-
-
-def test_there_are_so_many_seats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "MOST_VIEWERS", 1)
-
-    async def work() -> tuple[int, str]:
-        async with page(sink) as viewer:
-            await viewer.told("hello")
-            return await text(f"{sink.url}camera/front.mjpeg")
-
-    with serving() as (sink, _):
-        assert within(work()) == (503, "1 viewers watch already; try again later\n")
 
 
 def test_the_end_is_told_to_viewers_and_comes_soon() -> None:

@@ -38,10 +38,12 @@ def part(picture: bytes) -> bytes:
 
 
 async def in_time(request: web.Request, answer: web.StreamResponse, data: bytes) -> bool:
-    """Whether the viewer took it; who takes nothing for long is left."""
+    """Whether the viewer took it; who takes nothing for long is left, and some leave by themselves."""
     try:
         async with asyncio.timeout(SLOWEST):
             await answer.write(data)
+    except ConnectionError:
+        return False
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from derain.engines.errors import DerainError
 from derain.pipeline.live.seam import Control, Packet, Shown, State
@@ -27,6 +28,15 @@ KEPT = 15.0
 """Seconds that a connection may stand between two questions."""
 
 log = logging.getLogger(__name__)
+
+
+def ours(record: logging.LogRecord) -> bool:
+    """Whether it tells of a fault here, not of a request that is none, which anybody may send."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+log.addFilter(ours)
 
 
 class WebSink:

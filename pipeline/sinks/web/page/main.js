@@ -22,8 +22,17 @@ function watch() {
   link.send({ type: "watch", cameras: wanted });
 }
 
+// The camera that the address names; an address that somebody spoilt names none.
+function asked() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
 function follow() {
-  const name = decodeURIComponent(location.hash.slice(1));
+  const name = asked();
   const only = cameras.size === 1 && location.hash !== "#" ? [...cameras.values()][0] : undefined;
   const camera = cameras.get(name) ?? only;
   if (name && cameras.size && !cameras.has(name)) say(`There is no camera ${name} here.`);

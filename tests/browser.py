@@ -152,12 +152,19 @@ def browser() -> Iterator[Browser]:
             window.close()
 
 
+def unhurried() -> list[str]:
+    """What to run Chromium by, so that none of its threads runs in real time: as root it makes such ones for
+    sound and video, and one that spins without a sound card leaves nothing of two cores for anybody."""
+    if os.geteuid() or shutil.which("setpriv") is None:
+        return []
+    return ["setpriv", "--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice"]
+
+
 @contextmanager
 def started(driver: str, arguments: Sequence[str] = ("--port=0",)) -> Iterator[int]:
     """chromedriver, and the port it listens on."""
-    process = subprocess.Popen(
-        [driver, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    command = [*unhurried(), driver, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:
         found = next(filter(None, map(STARTED.search, process.stdout)), None)

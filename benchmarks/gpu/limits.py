@@ -108,10 +108,10 @@ def work(graph: onnx.ModelProto, shape: Shape) -> Work:
     known = shape_inference.infer_shapes(fixed, data_prop=True).graph
     sizes = {one.name: [dim.dim_value for dim in one.type.tensor_type.shape.dim] for one in known.value_info}
     sizes |= {one.name: [dim.dim_value for dim in one.type.tensor_type.shape.dim] for one in known.output}
-    weights = {one.name: list(one.dims) for one in known.initializer}
+    shapes = sizes | {one.name: list(one.dims) for one in known.initializer}
     values = sum(int(np.prod(sizes.get(name, [0]))) for node in known.node for name in node.output)
     convolutions = [node for node in known.node if node.op_type == "Conv"]
-    return Work(values, sum(macs(sizes[node.output[0]], weights[node.input[1]]) for node in convolutions))
+    return Work(values, sum(macs(shapes[node.output[0]], shapes[node.input[1]]) for node in convolutions))
 
 
 def macs(given: list[int], weight: list[int]) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from derain.benchmarks.gpu.plan import Plan, Row
-from derain.benchmarks.gpu.speed import fitted, from_host, noise
+from derain.benchmarks.gpu.speed import fitted, from_host, noise, summary
 from derain.benchmarks.peers import prenet
 from derain.engines.engine import EngineOptions
 from derain.engines.errors import DerainError
@@ -45,10 +45,7 @@ def their_time(network: nn.Module, dtype: torch.dtype, plan: Plan) -> Row:
             given: Tensor = (restored * 255).round().to(torch.uint8).cpu()
             return given
 
-    times = np.array(timed(restore, plan.spell)) * 1e3
-    p50, p99 = np.percentile(times, (50, 99))
-    fps = 1e3 / times.mean()
-    return {"fps": round(float(fps), 2), "p50 ms": round(float(p50), 3), "p99 ms": round(float(p99), 3)}
+    return summary(np.array(timed(restore, plan.spell)) * 1e3, 1)
 
 
 def timed(restore: Callable[[], Tensor], spell: float) -> list[float]:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -82,7 +82,7 @@ def from_host(engine: Engine, shape: Shape, spell: float) -> Row:
             ends.append(time.perf_counter())
         flying.append(engine.start(rainy, outs[number % len(outs)]))
 
-    repeat(step, spell, ends)
+    repeat(step, spell)
     while flying:
         flying.popleft().wait()
         ends.append(time.perf_counter())
@@ -102,7 +102,7 @@ def noise(shape: Shape) -> Pixels:
     return np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
 
 
-def repeat(step: Callable[[int], None], spell: float, ends: Sequence[float]) -> None:
+def repeat(step: Callable[[int], None], spell: float) -> None:
     """Steps for so many seconds after the warm ones, LEAST of them at least."""
     number, until = 0, np.inf
     while number < WARM + LEAST or (number < MOST and time.perf_counter() < until):
@@ -128,7 +128,7 @@ def on_card(engine: Engine, shape: Shape, spell: float) -> Row:
             events[number - 2].synchronize()
 
     try:
-        repeat(step, spell, ())
+        repeat(step, spell)
         stream.synchronize()
         times = [later.milliseconds_since(one) for one, later in pairwise(events)]
         return summary(np.array(times[WARM - 1 :]), shape[0])

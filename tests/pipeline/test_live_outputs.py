@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from live_outputs import shown
 
@@ -84,9 +85,11 @@ def test_pushes_of_two_cameras_have_their_names_in_the_address(monkeypatch: pyte
 
 
 def test_a_push_that_is_opened_can_be_closed_at_once() -> None:
+    others = {child.pid for child in psutil.Process().children()}
     sink = open_output("udp://127.0.0.1:9", ONE)
     sink.show(shown(0))
     sink.close()
+    assert {child.pid for child in psutil.Process().children()} <= others
 
 
 @pytest.mark.parametrize(
